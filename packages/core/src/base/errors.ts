@@ -1,0 +1,66 @@
+// The one error class of the SDK. Nothing else may be thrown on purpose. Codes: contracts/errors.ts, explained in docs/errors.md.
+import type { JamiErrorCode } from '../contracts/errors.ts'
+
+const BRAND = Symbol.for('jamikit.JamiError')
+const RETRYABLE: ReadonlySet<JamiErrorCode> = new Set([
+  'ERR_PEER_OFFLINE', 'ERR_NO_ROUTE', 'ERR_LINK_LOST', 'ERR_CHANNEL_CLOSED', 'ERR_DHT_UNREACHABLE', 'ERR_TIMEOUT', 'ERR_STORAGE_LOCKED',
+])
+
+export interface JamiErrorOptions {
+  cause?: unknown
+  /** For programs: what was got, what is allowed, which field. Never secrets or message text. */
+  details?: Record<string, unknown>
+  /** When a retry makes sense, milliseconds. */
+  retryAfterMs?: number
+}
+
+/** An error with a stable `code`; `message` says what, got and allowed. Recognised by brand, so two copies of the SDK agree. */
+export class JamiError extends Error {
+  override readonly name = 'JamiError'
+  readonly code: JamiErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+  readonly retryAfterMs?: number
+
+  constructor(code: JamiErrorCode, message: string, options: JamiErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.details = Object.freeze({ ...options.details })
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  /** True when doing the same again later may work. */
+  get retryable(): boolean {
+    return RETRYABLE.has(this.code)
+  }
+
+  /** Where the code is explained, relative to the project's root. */
+  get docsPath(): string {
+    return `docs/errors.md#${this.code.toLowerCase()}`
+  }
+
+  toJSON(): object {
+    return { name: this.name, code: this.code, message: this.message, retryable: this.retryable, details: this.details, docsPath: this.docsPath }
+  }
+
+  /** Type guard; with `code`, also compares it. */
+  static is(error: unknown, code?: JamiErrorCode): error is JamiError {
+    return typeof error === 'object' && error !== null && BRAND in error && (code === undefined || (error as unknown as JamiError).code === code)
+  }
+
+  /** The error itself when it is ours, else wrapped as `code` with the original as cause. */
+  static from(error: unknown, code: JamiErrorCode = 'ERR_INTERNAL'): JamiError {
+    if (JamiError.is(error)) return error
+    return new JamiError(code, error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+/** A field of outside bytes that is not as it must be. */
+export function codecError(field: string, got: unknown, allowed: string): JamiError {
+  return new JamiError('ERR_CODEC', `${field}: got ${String(got)}, allowed ${allowed}`, { details: { field, got, allowed } })
+}
+
+/** A bound that was reached. */
+export function limitError(what: string, got: number, allowed: number): JamiError {
+  return new JamiError('ERR_LIMIT', `${what}: got ${got}, allowed at most ${allowed}`, { details: { what, got, allowed } })
+}

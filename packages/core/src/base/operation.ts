@@ -1,0 +1,82 @@
+// Cancelling and timing of everything that waits: one place, so that no call leaks a listener or a timer.
+import type { Clock } from '../contracts/clock.ts'
+import type { Op } from '../contracts/service.ts'
+import { JamiError } from './errors.ts'
+
+/** ERR_ABORTED with the signal's reason as cause; the reason itself when it already is a JamiError. */
+export function abortError(signal: AbortSignal): JamiError {
+  if (JamiError.is(signal.reason)) return signal.reason
+  return new JamiError('ERR_ABORTED', 'the operation was aborted', { cause: signal.reason })
+}
+
+/** @throws ERR_ABORTED when the signal has fired */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortError(signal)
+}
+
+/**
+ * Runs `work` with a signal that fires on the caller's signal or time-out; rejects at once then, and lets `work` clean up.
+ * @throws ERR_ABORTED, ERR_TIMEOUT (`details.timeoutMs`), ERR_ARGUMENT for a bad `timeoutMs`
+ */
+export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  throwIfAborted(op?.signal)
+  const timeoutMs = op?.timeoutMs
+  if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)))
+    throw new JamiError('ERR_ARGUMENT', `timeoutMs: got ${String(timeoutMs)}, allowed a number >= 0`)
+  const controller = new AbortController()
+  let fail: (error: JamiError) => void = () => {}
+  const stopped = new Promise<never>((_, reject) => {
+    fail = (error) => {
+      controller.abort(error)
+      reject(error)
+    }
+  })
+  const onAbort = () => fail(abortError(op?.signal as AbortSignal))
+  op?.signal?.addEventListener('abort', onAbort, { once: true })
+  const timer =
+    timeoutMs === undefined || timeoutMs === Infinity
+      ? undefined
+      : clock.after(timeoutMs, () => fail(new JamiError('ERR_TIMEOUT', `${what}: no result within ${timeoutMs} ms`, { details: { timeoutMs } })))
+  const running = work(controller.signal)
+  running.catch(() => {}) // when it loses the race its rejection is already reported by the winner
+  stopped.catch(() => {})
+  try {
+    return await Promise.race([running, stopped])
+  } finally {
+    timer?.cancel()
+    op?.signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Resolves after `ms` on the clock. @throws ERR_ABORTED */
+export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(abortError(signal))
+    const onAbort = () => {
+      timer.cancel()
+      reject(abortError(signal as AbortSignal))
+    }
+    const timer = clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+/** A promise with its handles outside. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  resolve(value: T): void
+  reject(error: unknown): void
+}
+
+export function deferred<T>(): Deferred<T> {
+  let resolve!: (value: T) => void
+  let reject!: (error: unknown) => void
+  const promise = new Promise<T>((res, rej) => {
+    resolve = res
+    reject = rej
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,51 @@
+// Links and channels to devices, for one account. Types only. Real: @jamikit/ice. Double: core/testing/fake-connections.ts.
+// Suite: testing/suites/connection-manager.ts. Source: docs/protocol/02 §4.9, §5, §6.
+import type { Channel } from './channel.ts'
+import type { PeerIdentity } from './identity.ts'
+import type { AccountUri, DeviceId } from './ids.ts'
+import type { Listen, Op, Service } from './service.ts'
+
+/** Decides and receives the channels of one scheme (text before the first `:`; `sip` alone is a scheme). */
+export interface ChannelHandler {
+  /** Must settle within 3 s; throwing declines. */
+  accept(name: string, peer: PeerIdentity): boolean | Promise<boolean>
+  /** Gets the open channel; owns it from then on. */
+  open(channel: Channel): void
+}
+
+export interface OpenChannelOptions extends Op {
+  /** Label of the connection request for push filters (spec 02 §1.4). */
+  connType?: string
+  /** Join a pending operation or an open channel of the same name instead of opening a second one. */
+  unique?: boolean
+  /** Only over an existing link; ERR_PEER_OFFLINE otherwise. */
+  existingLinkOnly?: boolean
+}
+
+export interface LinkInfo {
+  readonly peer: PeerIdentity
+  readonly channels: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly openedAtMs: number
+}
+
+export interface ConnectionManager extends Service {
+  /** @throws ERR_PEER_OFFLINE, ERR_PEER_REFUSED, ERR_NO_ROUTE, ERR_CHANNEL_DECLINED, ERR_LINK_LOST, ERR_TIMEOUT, ERR_ABORTED, ERR_CLOSED */
+  openChannel(device: DeviceId, name: string, options?: OpenChannelOptions): Promise<Channel>
+  /** One handler per scheme; the result takes it away. @throws ERR_ARGUMENT when the scheme is taken */
+  handle(scheme: string, handler: ChannelHandler): () => void
+  links(): LinkInfo[]
+  /** The first link to a device is up / the last one is gone. */
+  readonly onLink: Listen<{ peer: PeerIdentity; up: boolean }>
+  /** Closes all links with a device or with all devices of an account and fails their pending operations. */
+  closePeer(peer: DeviceId | AccountUri, reason?: Error): Promise<void>
+  /** Local addresses changed: probe every link (beacon), dead ones close. */
+  connectivityChanged(): void
+}
+
+/** Who may connect; core/account answers it, ice asks. */
+export interface AccessPolicy {
+  /** Before a link is made: own devices, and contacts that are not banned (spec 03 §5.3.1). */
+  allowsLink(peer: PeerIdentity): boolean
+}

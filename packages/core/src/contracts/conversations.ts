@@ -1,0 +1,77 @@
+// Conversations as accounts, the public API and media use them. Types only. Real: @jamikit/swarm.
+// Source: docs/protocol/04-swarm.md.
+import type { AccountUri, ConversationId, DeviceId, MessageId } from './ids.ts'
+import type { Listen, Op, Service } from './service.ts'
+
+/** 0 one-to-one, 2 invites only, 4 document (spec 04 §1.2). */
+export type ConversationMode = 0 | 1 | 2 | 3 | 4
+export type MemberRole = 'admin' | 'member' | 'invited' | 'banned' | 'left'
+
+/** One commit, as shown to people: validated, author resolved to an account. */
+export interface ConversationEntry {
+  readonly id: MessageId
+  readonly conversation: ConversationId
+  readonly parents: readonly MessageId[]
+  readonly author: AccountUri
+  readonly device: DeviceId
+  /** Committer time, Unix milliseconds (whole seconds on the wire). */
+  readonly timeMs: number
+  /** Wire type: `text/plain`, `member`, `initial`, `merge`, … ; unknown types are passed on. */
+  readonly type: string
+  /** The commit's JSON members as text (spec 04 §1.6), without `type`. */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+export interface ConversationInfo {
+  readonly id: ConversationId
+  readonly mode: ConversationMode
+  /** `cloning`: known (accepted), its repository not here yet. */
+  readonly state: 'ready' | 'cloning'
+  readonly members: readonly { uri: AccountUri; role: MemberRole }[]
+  /** Commit id of refs/heads/main; undefined while cloning. */
+  readonly head: MessageId | undefined
+}
+
+/** What a member's devices are known to have (spec 04 §5.6). `sent` = some device fetched it, `displayed` = read. */
+export interface MessageStatusEvent {
+  readonly conversation: ConversationId
+  readonly message: MessageId
+  readonly member: AccountUri
+  readonly status: 'sent' | 'displayed'
+}
+
+export interface Conversations extends Service {
+  list(): ConversationInfo[]
+  get(id: ConversationId): ConversationInfo | undefined
+  /** Creates the 1:1 conversation on disk: nothing is sent. */
+  createOneToOne(peer: AccountUri): Promise<ConversationId>
+  /** Accepts an invitation: clones from the inviter's devices in the background, retried with back-off, joins. Idempotent. */
+  accept(id: ConversationId, from: AccountUri): Promise<void>
+  /** Forgets a conversation and its repository. */
+  remove(id: ConversationId): Promise<void>
+  /** Signs and appends a commit, moves main, announces it. `key`: the same key again returns the first commit's id and writes nothing. */
+  append(id: ConversationId, body: { type: string; fields: Record<string, string> }, options?: { key?: string } & Op): Promise<MessageId>
+  entry(id: ConversationId, message: MessageId): Promise<ConversationEntry | undefined>
+  /** Linearised history (spec 04 §4.10), newest first unless `order` says otherwise. */
+  history(id: ConversationId, options?: { before?: MessageId; after?: MessageId; order?: 'newest' | 'oldest'; limit?: number }): AsyncIterable<ConversationEntry>
+  /** Entries (parents first) not yet acknowledged by the application; survives restarts. Own entries never appear. */
+  unacknowledged(id: ConversationId): AsyncIterable<ConversationEntry>
+  /** Marks an entry as handled by the application; durable when it resolves. Parents must be acknowledged or own. */
+  acknowledge(id: ConversationId, message: MessageId): Promise<void>
+  /** Status of a message for a member: undefined = not known to have it. */
+  statusOf(id: ConversationId, message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined
+  /** Tells members we have read up to a message (spec 04 §5.6). */
+  markDisplayed(id: ConversationId, message: MessageId): Promise<void>
+  /** Announces that we are (not) typing to connected devices (spec 04 §5.8). */
+  setTyping(id: ConversationId, active: boolean): void
+  /** Fetches now from every reachable device of the members. */
+  sync(id: ConversationId, op?: Op): Promise<void>
+  /** Writes an ordinary bare git repository that passes `git fsck --strict`. */
+  exportTo(id: ConversationId, directory: string): Promise<void>
+  /** New entries after validation, parents first, own ones too. */
+  readonly onEntry: Listen<{ entry: ConversationEntry; own: boolean }>
+  readonly onReady: Listen<{ conversation: ConversationId }>
+  readonly onRemoved: Listen<{ conversation: ConversationId }>
+  readonly onStatus: Listen<MessageStatusEvent>
+  readonly onTyping: Listen<{ conversation: ConversationId; from: AccountUri; active: boolean }>
+}

@@ -1,0 +1,76 @@
+// The distributed hash table as accounts, links and conversations use it. Types only. Real: @jamikit/dht.
+// Double: core/testing/fake-dht.ts. Suite: testing/suites/dht.ts. Source: docs/protocol/01-opendht.md.
+import type { PrivateKey } from './identity.ts'
+import type { InfoHash } from './ids.ts'
+import type { Listen, Op, Service } from './service.ts'
+
+export type DhtStatus = 'disconnected' | 'connecting' | 'connected'
+
+/** A value as it came out of the network: signatures verified, encryption opened; what fails either never appears. */
+export interface DhtValue {
+  readonly id: bigint
+  /** Value type number (spec 01 §4.5); of the inner value when it was encrypted. */
+  readonly type: number
+  readonly data: Uint8Array
+  readonly userType: string
+  /** SPKI DER of the key that signed it; undefined when unsigned. */
+  readonly signer: Uint8Array | undefined
+  /** True when it was encrypted for the key passed as `decryptWith`. */
+  readonly encrypted: boolean
+  readonly seq: number
+}
+
+export interface DhtPut {
+  readonly data: Uint8Array
+  /** Default 0 (user data). */
+  readonly type?: number
+  /** Default random; 0 is replaced by a random id. */
+  readonly id?: bigint
+  readonly userType?: string
+  /** Signs with this key; owner = its public key. */
+  readonly sign?: PrivateKey
+  /** SPKI DER of the receiver; needs `sign`. */
+  readonly encryptTo?: Uint8Array
+  /** Outside the signature (spec 01 §4.1 `p`). */
+  readonly priority?: number
+  /** Push type, outside signature and encryption (spec 01 §4.1 `pt`). */
+  readonly pushType?: string
+}
+
+/** A value somebody signed before (the announcement of a receipt), put as it is: packed value bytes (spec 01 §4.1). */
+export interface DhtPackedPut {
+  readonly packed: Uint8Array
+}
+
+export interface DhtPutResult {
+  readonly id: bigint
+  /** Nodes that confirmed the first announcement. */
+  readonly storedBy: number
+  /** Ends a permanent put; idempotent. */
+  cancel(): void
+}
+
+export interface DhtListenEvent {
+  readonly value: DhtValue
+  /** True when the value expired or was taken back. */
+  readonly expired: boolean
+}
+
+export interface Dht extends Service {
+  /** Node id for each family is the same here. */
+  readonly nodeId: InfoHash
+  status(): { ipv4: DhtStatus; ipv6: DhtStatus }
+  readonly onStatus: Listen<{ ipv4: DhtStatus; ipv6: DhtStatus }>
+  /** Known good nodes. */
+  nodeCount(): { ipv4: number; ipv6: number }
+  /** Adds entry points, `host:port` or `[v6]:port`; unreachable ones are retried. */
+  bootstrap(...hosts: string[]): Promise<void>
+  /** Ends after the search is complete; values repeat never. */
+  get(key: InfoHash, options?: { decryptWith?: PrivateKey; type?: number; id?: bigint; userType?: string } & Op): AsyncIterable<DhtValue>
+  /** Existing and new values until the signal fires (then the iteration ends without error). A value already reported repeats only when its content changes or after it expired. */
+  listen(key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string; signal: AbortSignal }): AsyncIterable<DhtListenEvent>
+  /** Resolves when the first announcement is confirmed. Permanent puts are refreshed until cancelled or the DHT stops. @throws ERR_DHT_UNREACHABLE when no node took it */
+  put(key: InfoHash, value: DhtPut | DhtPackedPut, options?: { permanent?: boolean } & Op): Promise<DhtPutResult>
+  /** Addresses changed: probe again, search again. */
+  connectivityChanged(): void
+}

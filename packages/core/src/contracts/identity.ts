@@ -1,0 +1,63 @@
+// Certificates, keys and who we are. Types only. Implementations: core/identity, core/crypto.
+import type { AccountUri, DeviceId, InfoHash } from './ids.ts'
+import type { Op } from './service.ts'
+
+/** An X.509 certificate as received; `der` is never re-encoded. */
+export interface Certificate {
+  readonly der: Uint8Array
+  readonly pem: string
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array
+  /** SHA-1 of `publicKey`: 40 hex. For an account certificate this is the account id. */
+  readonly shortId: string
+  /** SHA-256 of `publicKey`: 64 hex. For a device certificate this is the device id. */
+  readonly longId: string
+  readonly subjectCn: string
+  readonly subjectUid: string | undefined
+  readonly issuerUid: string | undefined
+  readonly isCa: boolean
+  /** Unix milliseconds. */
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  /** Content bytes of the DER INTEGER, in hex; may be negative in old accounts (spec 03 §2.2). */
+  readonly serialHex: string
+}
+
+/** Leaf first (device → account → CA), each issued by the next one. Not verified by its mere existence. */
+export type CertificateChain = readonly [Certificate, ...Certificate[]]
+
+/** A private key; only crypto implementations look inside. */
+export interface PrivateKey {
+  /** Unencrypted PKCS#8 PEM. Never log it. */
+  readonly pem: string
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array
+}
+
+/** The device that runs here, with everything it needs to prove who it is. */
+export interface DeviceIdentity {
+  readonly accountId: AccountUri
+  readonly deviceId: DeviceId
+  /** SHA-1 of the device public key, 40 hex. */
+  readonly deviceShortId: InfoHash
+  readonly privateKey: PrivateKey
+  /** device → account → CA */
+  readonly chain: CertificateChain
+}
+
+/** A device of the other side after full verification: built only by identity/verify-chain.ts. */
+export interface PeerIdentity {
+  readonly accountId: AccountUri
+  readonly deviceId: DeviceId
+  readonly chain: CertificateChain
+}
+
+/** The one place where certificates of others are kept and found. */
+export interface CertificateStore {
+  /** Verified chain of a device, from memory or disk. */
+  get(device: DeviceId): Promise<PeerIdentity | undefined>
+  /** Verifies and keeps a chain. @throws ERR_CERTIFICATE, ERR_DEVICE_REVOKED */
+  pin(chain: CertificateChain): Promise<PeerIdentity>
+  /** `get`, else looked up on the DHT (docs/protocol/01 §5.10, 03 §2.5) and pinned; undefined when nobody has it. */
+  find(device: DeviceId, op?: { shortId?: InfoHash } & Op): Promise<PeerIdentity | undefined>
+}

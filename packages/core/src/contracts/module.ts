@@ -1,0 +1,53 @@
+// How createJamiNode() assembles packages: factories whose parameter type names exactly what they need. Types only.
+import type { ContactBook, DeviceDirectory, PeerMessages, Presence } from './account.ts'
+import type { Clock } from './clock.ts'
+import type { AccessPolicy, ConnectionManager } from './connection-manager.ts'
+import type { Conversations } from './conversations.ts'
+import type { Crypto } from './crypto.ts'
+import type { Dht } from './dht.ts'
+import type { CertificateStore, DeviceIdentity } from './identity.ts'
+import type { Logger } from './logger.ts'
+import type { Random } from './random.ts'
+import type { Network } from './socket.ts'
+import type { Storage } from './storage.ts'
+
+/** What every part may use. */
+export interface BaseEnv {
+  readonly clock: Clock
+  readonly random: Random
+  readonly crypto: Crypto
+  readonly logger: Logger
+  readonly network: Network
+}
+
+/** Made once per node. */
+export type DhtModule = (env: BaseEnv & { bootstrap: readonly string[]; port?: number; networkId?: number; maxStoreBytes?: number }) => Dht
+
+/** Made once per account. */
+export type ConnectionsModule = (
+  env: BaseEnv & { dht: Dht; identity: DeviceIdentity; certificates: CertificateStore; policy: AccessPolicy; storage: Storage; /** Prefix of this account's records. */ prefix: string },
+) => ConnectionManager
+
+/** Made once per account. */
+export type ConversationsModule = (
+  env: BaseEnv & {
+    identity: DeviceIdentity
+    /** Current display name; empty = none. */
+    displayName: () => string
+    connections: ConnectionManager
+    certificates: CertificateStore
+    contacts: ContactBook
+    directory: DeviceDirectory
+    presence: Presence
+    messages: PeerMessages
+    storage: Storage
+    /** Prefix of this account's records and files, no trailing slash. */
+    prefix: string
+  },
+) => Conversations
+
+export interface Modules {
+  readonly dht: DhtModule
+  readonly connections: ConnectionsModule
+  readonly conversations: ConversationsModule
+}

@@ -1,0 +1,35 @@
+// What the SDK keeps between runs: records and files. Types only.
+// Real: core/storage/{memory,file}-storage.ts. Suite: testing/suites/storage.ts.
+
+/** One change of a batch; `null` removes the record. */
+export interface StorageOp {
+  /** 1 to 512 characters of `[A-Za-z0-9._/-]`, no empty, `.` or `..` segment between slashes. */
+  key: string
+  value: Uint8Array | null
+}
+
+/** A tree of files below a prefix. Paths are relative, same alphabet as record keys, and never leave the prefix. */
+export interface FileTree {
+  /** The whole file, or undefined when there is none. */
+  read(path: string): Promise<Uint8Array | undefined>
+  /** Replaces the file atomically (readers see the old or the new bytes) and durably when `durable` is not false. */
+  write(path: string, bytes: Uint8Array, options?: { durable?: boolean }): Promise<void>
+  /** Names in a directory, directories with a trailing slash; empty when there is none. Order not specified. */
+  list(path: string): Promise<string[]>
+  /** Moves a file or a whole directory; the target is replaced when it is a file and must not exist when a directory. */
+  rename(from: string, to: string): Promise<void>
+  /** Removes a file or a whole directory; nothing happens when there is none. */
+  remove(path: string): Promise<void>
+}
+
+export interface Storage {
+  get(key: string): Promise<Uint8Array | undefined>
+  /** All or none of the changes are visible and durable when this resolves, also after kill -9. */
+  batch(ops: readonly StorageOp[]): Promise<void>
+  /** Keys that start with `prefix`, in code unit order, as of the call. */
+  keys(prefix: string): AsyncIterable<string>
+  files(prefix: string): FileTree
+  /** Takes the profile for this process. @throws ERR_STORAGE_LOCKED when another living process holds it. */
+  lock(): Promise<AsyncDisposable>
+  close(): Promise<void>
+}

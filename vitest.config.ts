@@ -1,0 +1,15 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(`./packages/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^@jamikit\/core\/(contracts|base|codec|crypto|identity|testing)$/, replacement: `${source('core/src')}/$1/index.ts` },
+      { find: /^@jamikit\/(core|dht|ice|swarm)$/, replacement: `${source('')}$1/src/index.ts` },
+      { find: /^jamikit$/, replacement: source('jamikit/src/index.ts') },
+    ],
+  },
+  test: { include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'], retry: 0 },
+})
