@@ -13,6 +13,6 @@ export interface Crypto {
   encryptFor(publicKey: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>
   /** Reverse of `encryptFor`. @throws ERR_SIGNATURE when it does not open */
   decrypt(key: PrivateKey, ciphertext: Uint8Array): Promise<Uint8Array>
-  /** Argon2id, version 0x13. */
-  argon2id(password: Uint8Array, salt: Uint8Array, options: { passes: number; memoryKib: number; lanes: number; length: number }): Promise<Uint8Array>
+  /** Argon2i (not id: the archives of the network use it, docs/protocol/03 §3.1), version 0x13. */
+  argon2i(password: Uint8Array, salt: Uint8Array, options: { passes: number; memoryKib: number; lanes: number; length: number }): Promise<Uint8Array>
 }

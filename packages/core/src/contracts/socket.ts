@@ -18,11 +18,15 @@ export interface DatagramSocket {
   close(): Promise<void>
 }
 
-/** A TCP connection. Reads are pulled, so not reading is back-pressure. */
+/**
+ * A TCP connection. Reads are pulled, so not reading is back-pressure. One stream of bytes: every iterator continues where
+ * the last one stopped, and leaving a loop does not close the socket. The iteration ends when either side closed, and
+ * throws ERR_LINK_LOST when the connection broke or was aborted.
+ */
 export interface StreamSocket extends AsyncIterable<Uint8Array> {
   readonly local: SocketAddress
   readonly remote: SocketAddress
-  /** Resolves when the bytes are accepted below the high-water mark. @throws ERR_LINK_LOST once closed. */
+  /** Resolves when the bytes are accepted below the high-water mark; they must not change before. @throws ERR_LINK_LOST once closed. */
   write(bytes: Uint8Array): Promise<void>
   /** Flushes, then ends both directions. */
   close(): Promise<void>

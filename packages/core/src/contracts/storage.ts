@@ -8,7 +8,10 @@ export interface StorageOp {
   value: Uint8Array | null
 }
 
-/** A tree of files below a prefix. Paths are relative, same alphabet as record keys, and never leave the prefix. */
+/**
+ * A tree of files below a prefix. Paths are relative, same alphabet as record keys, and never leave the prefix; the empty
+ * path is the tree itself (`list` only). Records and files are separate: the same name may be used in both.
+ */
 export interface FileTree {
   /** The whole file, or undefined when there is none. */
   read(path: string): Promise<Uint8Array | undefined>
@@ -16,7 +19,7 @@ export interface FileTree {
   write(path: string, bytes: Uint8Array, options?: { durable?: boolean }): Promise<void>
   /** Names in a directory, directories with a trailing slash; empty when there is none. Order not specified. */
   list(path: string): Promise<string[]>
-  /** Moves a file or a whole directory; the target is replaced when it is a file and must not exist when a directory. */
+  /** Moves a file or a whole directory; the target is replaced when it is a file and must not exist when a directory. @throws ERR_NOT_FOUND */
   rename(from: string, to: string): Promise<void>
   /** Removes a file or a whole directory; nothing happens when there is none. */
   remove(path: string): Promise<void>

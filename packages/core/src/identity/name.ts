@@ -1,0 +1,41 @@
+// X.501 names as Jami writes them: CN, then UID, one attribute per RDN. docs/protocol/03 §2.2. Pure.
+// Proof: identity/certificate.test.ts.
+import { codecError } from '../base/errors.ts'
+import { fromUtf8 } from '../codec/bytes.ts'
+import { der, DerReader, derOid, derSequence, derText, readOid, TAG } from './der.ts'
+
+const OID_CN = '2.5.4.3'
+const OID_UID = '0.9.2342.19200300.100.1.1'
+const MAX_ATTRIBUTES = 16
+
+/** First CN and first UID of a Name element; names in other attributes do not matter here. @throws ERR_CODEC */
+export function readName(raw: Uint8Array, what: string): { cn: string | undefined; uid: string | undefined } {
+  const rdns = new DerReader(raw, what).enter()
+  let cn: string | undefined
+  let uid: string | undefined
+  let count = 0
+  while (!rdns.done) {
+    const set = rdns.enter(TAG.set)
+    while (!set.done) {
+      if (++count > MAX_ATTRIBUTES) throw codecError(what, `more than ${MAX_ATTRIBUTES} attributes`, `at most ${MAX_ATTRIBUTES}`)
+      const attribute = set.enter()
+      const oid = readOid(attribute.next(TAG.oid).body, what)
+      const value = attribute.next()
+      attribute.end()
+      if (oid === OID_CN) cn ??= text(value.tag, value.body, what)
+      else if (oid === OID_UID) uid ??= text(value.tag, value.body, what)
+    }
+  }
+  return { cn, uid }
+}
+
+function text(tag: number, body: Uint8Array, what: string): string {
+  if (tag === TAG.utf8String || tag === TAG.printableString || tag === TAG.ia5String) return fromUtf8(body, what)
+  throw codecError(what, `string type 0x${tag.toString(16)}`, 'UTF8String, PrintableString or IA5String')
+}
+
+/** Two RDNs, both PrintableString. */
+export function writeName(cn: string, uid: string): Uint8Array {
+  const rdn = (oid: string, value: string) => der(TAG.set, derSequence(derOid(oid), derText(TAG.printableString, value)))
+  return derSequence(rdn(OID_CN, cn), rdn(OID_UID, uid))
+}

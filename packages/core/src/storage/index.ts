@@ -1,0 +1,2 @@
+// Names of core/storage; nothing else.
+export { memoryStorage } from './memory-storage.ts'
