@@ -20,7 +20,7 @@ export type MsgpackValue = null | boolean | number | bigint | string | Uint8Arra
 export type MsgpackMap = Map<MsgpackValue, MsgpackValue>
 
 /** What can be encoded: plain objects become maps in property order, `undefined` properties are left out. Non-integral numbers become float64. */
-export type MsgpackInput = null | boolean | number | bigint | string | Uint8Array | MsgpackExt | readonly MsgpackInput[] | ReadonlyMap<MsgpackInput, MsgpackInput> | { readonly [key: string]: MsgpackInput | undefined }
+export type MsgpackInput = null | boolean | number | bigint | string | Uint8Array | MsgpackExt | MsgpackRaw | readonly MsgpackInput[] | ReadonlyMap<MsgpackInput, MsgpackInput> | { readonly [key: string]: MsgpackInput | undefined }
 
 /** Bytes that are already msgpack, spliced in as they are. */
 export class MsgpackRaw {

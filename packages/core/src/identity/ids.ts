@@ -1,8 +1,7 @@
 // Identifiers parsed once, at the edge: after this file they are branded lower-case hex. Pure.
 // docs/protocol/03 §1.1–1.3. Proof: identity/ids.test.ts.
 import { codecError, JamiError } from '../base/errors.ts'
-import { toHex, utf8 } from '../codec/bytes.ts'
-import { fromHex } from '../codec/bytes.ts'
+import { fromHex, toHex, utf8 } from '../codec/bytes.ts'
 import type { AccountUri, ConversationId, DeviceId, InfoHash, MessageId } from '../contracts/ids.ts'
 import { sha1, sha256 } from '../crypto/hash.ts'
 

@@ -1,0 +1,126 @@
+// Making certificates, byte for byte of the structure that the network's own have: CN and UID as two RDNs, SKI = SHA-1 of
+// the key, no extension on a device. The signature goes through the Crypto contract, so tests stay in virtual time.
+// docs/protocol/03 §2.1, §2.2, 01 §5.6. Proof: identity/issue.test.ts (against OpenSSL and a captured structure).
+import type { Clock } from '../contracts/clock.ts'
+import type { Crypto } from '../contracts/crypto.ts'
+import type { Certificate, CertificateChain, DeviceIdentity, PrivateKey } from '../contracts/identity.ts'
+import type { Random } from '../contracts/random.ts'
+import { JamiError } from '../base/errors.ts'
+import { equalBytes } from '../codec/bytes.ts'
+import { sha1 } from '../crypto/hash.ts'
+import { certificateParts, parseCertificate } from './certificate.ts'
+import { der, derBits, derOid, derSequence, derTime, derUnsigned, TAG } from './der.ts'
+import { accountUriOf, deviceIdOf, shortIdOf } from './ids.ts'
+import { writeName } from './name.ts'
+
+/** What making an identity needs. */
+export interface IdentityEnv {
+  readonly crypto: Crypto
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** A whole account as its owner has it. */
+export interface AccountIdentity {
+  readonly accountKey: PrivateKey
+  /** account → CA */
+  readonly accountChain: CertificateChain
+  /** Absent for accounts that an organisation issued. */
+  readonly caKey?: PrivateKey
+  /** 32 bytes, a secp256k1 secret (spec 03 §2.7). */
+  readonly ethKey: Uint8Array
+  readonly device: DeviceIdentity
+}
+
+/** 10 × 365 days (spec 03 §2.2). */
+const VALIDITY_MS = 3650 * 86_400_000
+/** Order of secp256k1. */
+const CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
+export const SHA512_WITH_RSA = derSequence(derOid('1.2.840.113549.1.1.13'), der(TAG.null))
+
+/** New keys for CA, account and device (RSA 4096), their certificates, and an eth key. */
+export async function createAccountIdentity(env: IdentityEnv): Promise<AccountIdentity> {
+  const [caKey, accountKey, deviceKey] = await Promise.all([env.crypto.generateKey(4096), env.crypto.generateKey(4096), env.crypto.generateKey(4096)])
+  const caName = writeName('Jami CA', shortIdOf(caKey.publicKey))
+  const ca = await issue(env, { subject: caName, publicKey: caKey.publicKey, issuer: caName, signer: caKey, isCa: true })
+  const account = await issue(env, {
+    subject: writeName('Jami', shortIdOf(accountKey.publicKey)), publicKey: accountKey.publicKey, issuer: caName, signer: caKey, isCa: true,
+  })
+  const accountChain: CertificateChain = [account, ca]
+  const device = await createDeviceIdentity(env, { accountKey, accountChain, deviceKey })
+  return { accountKey, accountChain, caKey, ethKey: createEthKey(env.random), device }
+}
+
+/** A device of an existing account: a new key unless one is given, and a certificate from the account key. @throws ERR_CERTIFICATE */
+export async function createDeviceIdentity(
+  env: IdentityEnv,
+  options: { accountKey: PrivateKey; accountChain: CertificateChain; deviceKey?: PrivateKey },
+): Promise<DeviceIdentity> {
+  const [account, ...issuers] = options.accountChain
+  const deviceKey = options.deviceKey ?? (await env.crypto.generateKey(4096))
+  const certificate = await issueDeviceCertificate(env, { accountKey: options.accountKey, account, devicePublicKey: deviceKey.publicKey })
+  return {
+    accountId: accountUriOf(account.publicKey),
+    deviceId: deviceIdOf(deviceKey.publicKey),
+    deviceShortId: shortIdOf(deviceKey.publicKey),
+    privateKey: deviceKey,
+    chain: [certificate, account, ...issuers],
+  }
+}
+
+/** The certificate of a device key: no extensions, as real devices have it. @throws ERR_CERTIFICATE when the key is not the account's */
+export async function issueDeviceCertificate(
+  env: IdentityEnv,
+  options: { accountKey: PrivateKey; account: Certificate; devicePublicKey: Uint8Array },
+): Promise<Certificate> {
+  const { account, accountKey, devicePublicKey } = options
+  if (!equalBytes(account.publicKey, accountKey.publicKey)) throw new JamiError('ERR_CERTIFICATE', 'account key: got another key than the certificate has, allowed its key')
+  const subject = writeName('Jami device', shortIdOf(devicePublicKey))
+  return issue(env, { subject, publicKey: devicePublicKey, issuer: certificateParts(account).subject, signer: accountKey, isCa: false })
+}
+
+async function issue(
+  env: IdentityEnv,
+  options: { subject: Uint8Array; publicKey: Uint8Array; issuer: Uint8Array; signer: PrivateKey; isCa: boolean },
+): Promise<Certificate> {
+  const now = env.clock.wallTimeMs()
+  const tbs = derSequence(
+    der(0xa0, derUnsigned(Uint8Array.of(2))),
+    derUnsigned(positiveNumber(env.random)),
+    SHA512_WITH_RSA,
+    options.issuer,
+    derSequence(derTime(now), derTime(now + VALIDITY_MS)),
+    options.subject,
+    options.publicKey,
+    ...(options.isCa ? [der(0xa3, caExtensions(options.publicKey))] : []),
+  )
+  const signature = await env.crypto.sign(options.signer, tbs)
+  return parseCertificate(derSequence(tbs, SHA512_WITH_RSA, derBits(signature)))
+}
+
+function caExtensions(publicKey: Uint8Array): Uint8Array {
+  const critical = der(TAG.boolean, Uint8Array.of(0xff))
+  const value = (content: Uint8Array) => der(TAG.octetString, content)
+  return derSequence(
+    derSequence(derOid('2.5.29.14'), value(der(TAG.octetString, sha1(publicKey)))),
+    derSequence(derOid('2.5.29.19'), critical, value(derSequence(critical))),
+    derSequence(derOid('2.5.29.15'), critical, value(derBits(Uint8Array.of(0x06), 1))), // keyCertSign, cRLSign
+  )
+}
+
+/** 8 bytes that read as a positive INTEGER without padding, as serials and CRL numbers are here. */
+export function positiveNumber(random: Random): Uint8Array {
+  const digits = random.bytes(8)
+  digits[0] = ((digits[0] ?? 0) & 0x7f) || 1
+  return digits
+}
+
+/** 32 bytes below the order of secp256k1, not zero. */
+export function createEthKey(random: Random): Uint8Array {
+  for (;;) {
+    const key = random.bytes(32)
+    let value = 0n
+    for (const byte of key) value = (value << 8n) | BigInt(byte)
+    if (value > 0n && value < CURVE_ORDER) return key
+  }
+}
