@@ -42,6 +42,8 @@ export type JamiErrorCode =
   | 'ERR_DEVICE_REVOKED'
   | 'ERR_STORAGE_LOCKED'
   | 'ERR_STORAGE_CORRUPT'
+  /** The system refused to read or write (disk full, no permission); `cause` has its error. */
+  | 'ERR_STORAGE_IO'
   | 'ERR_FILE_GONE'
   | 'ERR_FILE_HASH'
   | 'ERR_CALL_REJECTED'
