@@ -1,2 +1,3 @@
 // Names of core/storage; nothing else.
+export { fileStorage } from './file-storage.ts'
 export { memoryStorage } from './memory-storage.ts'

@@ -1,0 +1,235 @@
+// Storage in a directory: records in an append-only log that is held in memory and replayed at open, files as ordinary files.
+// A batch is one appended frame and one fdatasync; batches that wait meanwhile share the next one.
+//   <dir>/lock  <dir>/records.log  <dir>/files/<prefix>/…  <dir>/scratch/
+// Proof: storage/file-storage.test.ts with testing/suites/storage.ts, and a process killed at random (kill -9).
+import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { JamiError } from '../base/errors.ts'
+import { type Deferred, deferred } from '../base/operation.ts'
+import type { FileTree, Storage, StorageOp } from '../contracts/storage.ts'
+import { ioError, makeDirectory, syncDirectory } from './disk.ts'
+import { diskTree } from './disk-tree.ts'
+import { checkKey, checkPrefix } from './keys.ts'
+import { takeLock } from './profile-lock.ts'
+import { encodeFrame, LOG_HEADER, OP_OVERHEAD, replay } from './record-log.ts'
+
+/** The log is rewritten when more than half of it, and at least this much, is out of date. */
+const MIN_GARBAGE_BYTES = 1 << 20
+/** Frames of a rewritten log. */
+const REWRITE_FRAME_BYTES = 4 << 20
+
+/** Opens at the first call; nothing is created before. @param directory made with mode 0700 when missing */
+export function fileStorage(directory: string): Storage {
+  return new FileStorage(resolve(directory))
+}
+
+class FileStorage implements Storage {
+  readonly #directory: string
+  readonly #logPath: string
+  readonly #records = new Map<string, Uint8Array>() // bounded by the disk's owner: mirrors the log
+  readonly #waiting: { ops: StorageOp[]; done: Deferred<void> }[] = [] // bounded by the callers' own calls
+  #opening: Promise<string> | undefined
+  #log: FileHandle | undefined
+  #end = 0
+  #liveBytes = 0
+  #rewriteFrom = 0
+  #writing: Promise<void> | undefined
+  #broken: JamiError | undefined
+  #closing: Promise<void> | undefined
+  #lock: AsyncDisposable | undefined
+
+  constructor(directory: string) {
+    this.#directory = directory
+    this.#logPath = join(directory, 'records.log')
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    checkKey(key)
+    await this.#open()
+    return this.#records.get(key)?.slice()
+  }
+
+  async batch(ops: readonly StorageOp[]): Promise<void> {
+    for (const op of ops) checkKey(op.key)
+    const copy = ops.map(({ key, value }) => ({ key, value: value === null ? null : value.slice() }))
+    await this.#open()
+    if (this.#broken) throw this.#broken
+    if (copy.length === 0) return
+    const done = deferred<void>()
+    this.#waiting.push({ ops: copy, done })
+    this.#writing ??= this.#writeAll()
+    return done.promise
+  }
+
+  keys(prefix: string): AsyncIterable<string> {
+    checkPrefix(prefix)
+    const sorted = () => [...this.#records.keys()].filter((key) => key.startsWith(prefix)).sort()
+    const found = this.#log && !this.#closing ? Promise.resolve(sorted()) : this.#open().then(sorted)
+    found.catch(() => {}) // reported by the iteration
+    return (async function* () {
+      yield* await found
+    })()
+  }
+
+  files(prefix: string): FileTree {
+    checkKey(prefix, 'storage prefix')
+    return diskTree(join(this.#directory, 'files', prefix), () => this.#open())
+  }
+
+  async lock(): Promise<AsyncDisposable> {
+    if (this.#closing) throw closedError()
+    const taken = await takeLock(this.#directory).catch((error: unknown) => {
+      throw ioError(error)
+    })
+    this.#lock = taken
+    return taken
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await this.#opening?.catch(() => {})
+    await this.#writing
+    await this.#log?.close()
+    await this.#lock?.[Symbol.asyncDispose]()
+  }
+
+  #open(): Promise<string> {
+    if (this.#closing) return Promise.reject(closedError())
+    this.#opening ??= this.#load().catch((error: unknown) => {
+      throw ioError(error)
+    })
+    return this.#opening
+  }
+
+  /** Gives the scratch directory. */
+  async #load(): Promise<string> {
+    const scratch = join(this.#directory, 'scratch')
+    await makeDirectory(this.#directory, true)
+    await mkdir(scratch, { recursive: true, mode: 0o700 })
+    const bytes = await readFile(this.#logPath).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Uint8Array(0)
+      throw error
+    })
+    const { end } = replay(bytes, this.#records)
+    for (const [key, value] of this.#records) this.#liveBytes += costOf(key, value)
+    this.#log = await open(this.#logPath, 'a', 0o600)
+    if (bytes.length > end) await this.#log.truncate(end) // a write that never finished
+    this.#end = end
+    if (end === 0) {
+      await this.#log.write(LOG_HEADER)
+      await this.#log.datasync()
+      await syncDirectory(this.#directory)
+      this.#end = LOG_HEADER.length
+    }
+    return scratch
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0)
+      try {
+        const ops = group.flatMap((batch) => batch.ops)
+        await this.#append(ops)
+        this.#apply(ops)
+        for (const batch of group) batch.done.resolve()
+      } catch (error) {
+        for (const batch of group) batch.done.reject(ioError(error))
+      }
+      if (this.#end - this.#liveBytes > Math.max(MIN_GARBAGE_BYTES, this.#liveBytes) && this.#end >= this.#rewriteFrom) await this.#rewrite()
+    }
+    this.#writing = undefined
+  }
+
+  async #append(ops: readonly StorageOp[]): Promise<void> {
+    if (this.#broken) throw this.#broken
+    const log = this.#log as FileHandle
+    if ((await log.stat()).size !== this.#end) {
+      this.#broken = new JamiError('ERR_STORAGE_CORRUPT', 'record log: its length changed, another program writes to this profile')
+      throw this.#broken
+    }
+    const frame = encodeFrame(ops, this.#end)
+    try {
+      await writeFully(log, frame)
+      await log.datasync()
+      this.#end += frame.length
+    } catch (error) {
+      try {
+        await log.truncate(this.#end) // a full disk: what was written must not stay
+        await log.datasync()
+      } catch {
+        this.#broken = new JamiError('ERR_STORAGE_CORRUPT', 'record log: a write failed and could not be taken back', { cause: error })
+      }
+      throw error
+    }
+  }
+
+  #apply(ops: readonly StorageOp[]): void {
+    for (const { key, value } of ops) {
+      const old = this.#records.get(key)
+      if (old) this.#liveBytes -= costOf(key, old)
+      if (value === null) this.#records.delete(key)
+      else {
+        this.#records.set(key, value)
+        this.#liveBytes += costOf(key, value)
+      }
+    }
+  }
+
+  /** Writes a log without what is out of date and puts it in the old one's place. A failure leaves the old one. */
+  async #rewrite(): Promise<void> {
+    const path = join(this.#directory, 'scratch', 'records.log')
+    let handle: FileHandle | undefined
+    try {
+      await rm(path, { force: true })
+      handle = await open(path, 'a', 0o600)
+      let end = LOG_HEADER.length
+      await writeFully(handle, LOG_HEADER)
+      for (const ops of framesOf(this.#records)) {
+        const frame = encodeFrame(ops, end)
+        await writeFully(handle, frame)
+        end += frame.length
+      }
+      await handle.sync()
+      await rename(path, this.#logPath)
+      const old = this.#log
+      this.#log = handle
+      this.#end = end
+      handle = old
+      await syncDirectory(this.#directory)
+    } catch {
+      this.#rewriteFrom = 2 * this.#end // not again at once
+    } finally {
+      await handle?.close()
+    }
+  }
+}
+
+function* framesOf(records: ReadonlyMap<string, Uint8Array>): Iterable<StorageOp[]> {
+  let ops: StorageOp[] = []
+  let size = 0
+  for (const [key, value] of records) {
+    ops.push({ key, value })
+    size += costOf(key, value)
+    if (size < REWRITE_FRAME_BYTES) continue
+    yield ops
+    ops = []
+    size = 0
+  }
+  if (ops.length > 0) yield ops
+}
+
+function costOf(key: string, value: Uint8Array): number {
+  return key.length + value.length + OP_OVERHEAD
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten
+}
+
+function closedError(): JamiError {
+  return new JamiError('ERR_CLOSED', 'the storage is closed')
+}
