@@ -22,3 +22,8 @@ export function lostError(error: unknown): JamiError {
   if (JamiError.is(error, 'ERR_LINK_LOST')) return error
   return new JamiError('ERR_LINK_LOST', 'the TCP connection is gone', error === undefined ? {} : { cause: error })
 }
+
+/** @throws ERR_ARGUMENT */
+export function checkPort(port: number, min: 0 | 1): void {
+  if (!Number.isInteger(port) || port < min || port > 65_535) throw new JamiError('ERR_ARGUMENT', `port: got ${port}, allowed ${min} to 65535`)
+}

@@ -3,14 +3,15 @@ import { createSocket, type Socket } from 'node:dgram'
 import { isIP } from 'node:net'
 import type { DatagramSocket } from '../contracts/socket.ts'
 import { plainHost, socketAddress } from './addresses.ts'
-import { bindError } from './errors.ts'
+import { bindError, checkPort } from './errors.ts'
 
 const RECEIVE_BUFFER_BYTES = 4 << 20
 /** Datagrams the kernel does not take at once wait in libuv; beyond this much they are dropped, as a router would. */
 const MAX_SEND_QUEUE_BYTES = 4 << 20
 
 /** @throws ERR_ARGUMENT (port taken), ERR_UNSUPPORTED (family or address not available here) */
-export function bindDatagram(options: { family: 4 | 6; port?: number; host?: string }): Promise<DatagramSocket> {
+export async function bindDatagram(options: { family: 4 | 6; port?: number; host?: string }): Promise<DatagramSocket> {
+  checkPort(options.port ?? 0, 0) // node:dgram would wrap it
   const socket = createSocket({
     type: options.family === 4 ? 'udp4' : 'udp6',
     ipv6Only: options.family === 6,

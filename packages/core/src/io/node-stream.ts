@@ -6,7 +6,7 @@ import { throwIfAborted, withOp } from '../base/operation.ts'
 import type { Op } from '../contracts/service.ts'
 import type { StreamListener, StreamSocket } from '../contracts/socket.ts'
 import { socketAddress } from './addresses.ts'
-import { bindError, connectError, lostError } from './errors.ts'
+import { bindError, checkPort, connectError, lostError } from './errors.ts'
 import { systemClock } from './system-clock.ts'
 
 /** How long close() waits for the peer to take what was written, and then for its end of the connection. */
@@ -14,7 +14,8 @@ const FLUSH_MS = 5000
 const LINGER_MS = 500
 
 /** @throws ERR_ARGUMENT (port taken), ERR_UNSUPPORTED (address not available) */
-export function listenStream(options: { host: string; port?: number; onConnection: (socket: StreamSocket) => void }): Promise<StreamListener> {
+export async function listenStream(options: { host: string; port?: number; onConnection: (socket: StreamSocket) => void }): Promise<StreamListener> {
+  checkPort(options.port ?? 0, 0)
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => options.onConnection(new NodeStreamSocket(socket)))
   return new Promise((resolve, reject) => {
     const refused = (error: Error) => reject(bindError(error, 'TCP'))
@@ -44,7 +45,8 @@ function listener(server: Server): StreamListener {
 
 /** @throws ERR_NO_ROUTE, ERR_ARGUMENT for a bad port, ERR_ABORTED, ERR_TIMEOUT */
 export async function connectStream(to: { host: string; port: number }, options: { localHost?: string; localPort?: number } & Op = {}): Promise<StreamSocket> {
-  if (!Number.isInteger(to.port) || to.port < 1 || to.port > 65_535) throw new JamiError('ERR_ARGUMENT', `port: got ${to.port}, allowed 1 to 65535`)
+  checkPort(to.port, 1)
+  checkPort(options.localPort ?? 0, 0)
   throwIfAborted(options.signal)
   return withOp(systemClock(), options, `TCP connection to ${to.host} port ${to.port}`, (signal) => open(to, options, signal))
 }
