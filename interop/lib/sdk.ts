@@ -1,0 +1,163 @@
+// One of our own nodes as a child process in a namespace (interop/sdk-peer.ts), as scenarios and benchmarks see it: the
+// same JSON lines as the daemon's driver.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Event, LineChild, PeerError } from './line-child.ts'
+import { rootDir } from './peers-dir.ts'
+
+/** Program and arguments that run a TypeScript file with this Node, as one process. */
+export function tsProgram(file: string, nodeFlags: readonly string[] = []): string[] {
+  return [process.execPath, ...nodeFlags, '--import', import.meta.resolve('tsx'), file]
+}
+
+export interface SdkStart {
+  readonly bootstrap: readonly string[]
+  /** Directory of the profile; memory when empty. */
+  readonly storage?: string
+  readonly dhtPort?: number
+  /** Opens (or makes) an account of that label and waits until its device is announced. */
+  readonly account?: string
+  readonly displayName?: string
+  /** Shows a chain in TLS whose device certificate another account has signed: what nobody may accept. */
+  readonly brokenTls?: boolean
+}
+
+export interface SdkMessage {
+  readonly id: string
+  readonly from: string
+  readonly own: boolean
+  readonly type: string
+  readonly text: string
+}
+
+export interface SdkOptions {
+  readonly label: string
+  readonly dir: string
+  readonly argv: [string, ...string[]]
+  readonly env?: Record<string, string>
+  readonly trace?: (label: string, event: Event) => void
+}
+
+export class Sdk {
+  readonly child: LineChild
+  readonly label: string
+  readonly dir: string
+  uri = ''
+  deviceId = ''
+
+  constructor(options: SdkOptions) {
+    this.label = options.label
+    this.dir = options.dir
+    this.child = new LineChild({
+      label: options.label, argv: options.argv, stderrFile: join(options.dir, 'stderr.log'), cwd: options.dir,
+      env: { TSX_TSCONFIG_PATH: join(rootDir, 'tsconfig.json'), ...options.env },
+      ...(options.trace === undefined ? {} : { trace: options.trace }),
+    })
+  }
+
+  async start(options: SdkStart): Promise<void> {
+    await this.child.waitEvent((line) => line.ready === true, 'ready line', { timeoutMs: 60_000 })
+    const result = (await this.call('start', options)) as { uri?: string; deviceId?: string }
+    this.uri = result.uri ?? ''
+    this.deviceId = result.deviceId ?? ''
+  }
+
+  /** Rejects with a PeerError that has the JamiError's code. */
+  async call(name: string, ...args: unknown[]): Promise<unknown> {
+    const reply = await this.child.request({ call: name, args })
+    if ('error' in reply) throw new PeerError(`${this.label}: ${name}: ${String(reply.error)}`, typeof reply.code === 'string' ? reply.code : undefined)
+    return reply.result
+  }
+
+  mark(): number {
+    return this.child.mark()
+  }
+
+  async wait(name: string, test: (args: readonly unknown[]) => boolean = () => true, options: { since?: number; timeoutMs?: number } = {}): Promise<{ args: readonly unknown[]; atMs: number }> {
+    const event = await this.child.waitEvent((line) => line.signal === name && Array.isArray(line.args) && test(line.args), `signal ${name}`, options)
+    return { args: event.line.args as unknown[], atMs: event.atMs }
+  }
+
+  /** Adds a contact, which sends a request; the conversation's id. */
+  async addContact(uri: string): Promise<string> {
+    return String(await this.call('addContact', uri))
+  }
+
+  request(from: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
+    return this.wait('request', (args) => args[0] === from, options)
+  }
+
+  async accept(from: string): Promise<string> {
+    return String(await this.call('accept', from))
+  }
+
+  ready(conversation: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
+    return this.wait('conversation', (args) => args[0] === conversation && args[1] === 'ready', options)
+  }
+
+  joined(conversation: string, member: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
+    return this.wait('member', (args) => args[0] === conversation && args[1] === member && args[2] === 'joined', options)
+  }
+
+  async send(conversation: string, text: string): Promise<string> {
+    return String(await this.call('send', conversation, text))
+  }
+
+  heard(conversation: string, text: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
+    return this.wait('message', (args) => args[0] === conversation && (args[1] as SdkMessage).text === text, options)
+  }
+
+  /** Oldest first. */
+  async history(conversation: string): Promise<SdkMessage[]> {
+    return (await this.call('history', conversation)) as SdkMessage[]
+  }
+
+  async texts(conversation: string): Promise<string[]> {
+    return (await this.history(conversation)).filter((message) => message.type === 'text').map((message) => message.text)
+  }
+
+  /** Writes the conversation as a bare git repository and gives its folder. */
+  async export(conversation: string, name: string): Promise<string> {
+    const folder = join(this.dir, `export-${name}`)
+    await this.call('export', conversation, folder)
+    return folder
+  }
+
+  /** The conversation's own git directory inside the profile (fileStorage keeps ordinary git directories). */
+  repository(conversation: string): string {
+    const search = (dir: string, depth: number): string | undefined => {
+      if (existsSync(join(dir, 'objects')) && existsSync(join(dir, 'refs'))) return dir.includes(conversation) ? dir : undefined
+      if (depth === 0) return undefined
+      for (const entry of readdirSync(dir, { withFileTypes: true })) {
+        const found = entry.isDirectory() ? search(join(dir, entry.name), depth - 1) : undefined
+        if (found !== undefined) return found
+      }
+      return undefined
+    }
+    const found = search(join(this.dir, 'profile'), 8)
+    if (found === undefined) throw new Error(`${this.label}: no git directory of ${conversation} in the profile`)
+    return found
+  }
+
+  async links(): Promise<number> {
+    return ((await this.call('stats')) as { links: number }).links
+  }
+
+  /** MiB resident now and at the highest since `resetPeak`. */
+  memory(): { rss: number; peak: number } {
+    const status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8')
+    const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024
+    return { rss: field('VmRSS'), peak: field('VmHWM') }
+  }
+
+  resetPeak(): void {
+    writeFileSync(`/proc/${this.child.pid}/clear_refs`, '5')
+  }
+
+  async stop(): Promise<void> {
+    if (!this.child.running) return
+    this.child.request({ call: 'exit', args: [] }).catch(() => {})
+    this.child.endInput()
+    if (!(await this.child.ended(20_000))) throw new Error(`${this.label}: did not end by itself within 20 s of close()`)
+  }
+}
