@@ -135,10 +135,10 @@ export class Stage {
   }
 
   /** Any TypeScript program of the checkout, such as an example, in a host. */
-  program(label: string, host: number, file: string, env: Record<string, string>): LineChild {
+  program(label: string, host: number, file: string, env: Record<string, string>, args: readonly string[] = []): LineChild {
     const dir = this.folder(label)
     const child = new LineChild({
-      label, argv: this.net.inside(host, ...tsProgram(join(rootDir, file))), cwd: dir, stderrFile: join(dir, 'stderr.log'), trace: this.#trace,
+      label, argv: this.net.inside(host, ...tsProgram(join(rootDir, file)), ...args), cwd: dir, stderrFile: join(dir, 'stderr.log'), trace: this.#trace,
       env: { TSX_TSCONFIG_PATH: join(rootDir, 'tsconfig.json'), ...env },
     })
     this.#peers.push({

@@ -1,11 +1,13 @@
 // All scenarios, in the order in which they run.
 import type { Scenario } from '../lib/scenario.ts'
+import { archive } from './archive.ts'
 import { dhtInterop } from './dht-interop.ts'
 import { echoIn } from './echo-in.ts'
 import { echoOut } from './echo-out.ts'
+import { examples } from './examples.ts'
 import { offlineFirst } from './offline-first.ts'
 import { rawChannel } from './raw-channel.ts'
 import { restart } from './restart.ts'
 import { stranger } from './stranger.ts'
 
-export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, restart, offlineFirst, stranger, rawChannel]
+export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, restart, offlineFirst, stranger, rawChannel, archive, examples]
