@@ -1,0 +1,196 @@
+// One account at run time: owns its parts and starts and stops them in order. No protocol of its own.
+// docs/protocol/03 §2.4 (start-up sequence), §5.5 (accepting), §8.2 (what going online triggers).
+import { Source } from '../base/emitter.ts'
+import { JamiError } from '../base/errors.ts'
+import { Tasks } from '../base/tasks.ts'
+import type { ConnectionManager } from '../contracts/connection-manager.ts'
+import type { Conversations } from '../contracts/conversations.ts'
+import type { Dht } from '../contracts/dht.ts'
+import type { AccountUri, ConversationId } from '../contracts/ids.ts'
+import type { BaseEnv, Modules } from '../contracts/module.ts'
+import type { Storage } from '../contracts/storage.ts'
+import { type AccountRecord, accountPrefix, saveAccount } from './account-record.ts'
+import { CertificateDirectory } from './certificate-directory.ts'
+import { ContactList, isActive } from './contact-list.ts'
+import { DeviceAnnouncer } from './device-announcer.ts'
+import { MessageEngine } from './message-engine.ts'
+import { PresenceTracker } from './presence-tracker.ts'
+import { Reconnector } from './reconnector.ts'
+import { type PendingRequest, TrustRequests } from './trust-requests.ts'
+import { profileCard } from './vcard.ts'
+
+export interface AccountEnv extends BaseEnv {
+  readonly dht: Dht
+  readonly storage: Storage
+  readonly modules: Modules
+}
+
+export interface ContactChange {
+  readonly account: AccountUri
+  readonly action: 'added' | 'confirmed' | 'removed' | 'banned'
+}
+
+/** The parts of a running account. */
+export class LocalAccount {
+  readonly contacts: ContactList
+  readonly certificates: CertificateDirectory
+  readonly presence: PresenceTracker
+  readonly announcer: DeviceAnnouncer
+  readonly messages: MessageEngine
+  readonly requests: TrustRequests
+  readonly connections: ConnectionManager
+  readonly conversations: Conversations
+  readonly #env: AccountEnv
+  readonly #reconnector: Reconnector
+  readonly #tasks: Tasks
+  readonly #contactChanged: Source<ContactChange>
+  readonly #prefix: string
+  #record: AccountRecord
+  #started: Promise<void> | undefined
+  #stopped: Promise<void> | undefined
+
+  private constructor(env: AccountEnv, record: AccountRecord, announcement: Uint8Array, contacts: ContactList) {
+    const identity = record.device
+    const { dht, storage, modules, clock, random, crypto, network } = env
+    const logger = env.logger.child({ account: identity.accountId })
+    const base = { clock, random, crypto, network, logger }
+    const prefix = accountPrefix(identity.accountId)
+    this.#env = env
+    this.#record = record
+    this.#prefix = prefix
+    this.contacts = contacts
+    this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'account task failed'))
+    this.#contactChanged = new Source((err) => logger.error({ err }, 'a listener threw'))
+    this.certificates = new CertificateDirectory({ clock, logger, dht, storage, prefix, own: identity })
+    this.presence = new PresenceTracker({ clock, logger, dht, certificates: this.certificates, ownDevice: identity.deviceId })
+    this.announcer = new DeviceAnnouncer({ clock, logger, dht, identity, announcement })
+    const policy = {
+      allowsLink: (peer: { accountId: AccountUri; deviceId: Parameters<ContactList['isBanned']>[0] }) =>
+        peer.accountId === identity.accountId || (contacts.isContact(peer.accountId) && !contacts.isBanned(peer.deviceId)),
+    }
+    this.connections = modules.connections({ ...base, dht, identity, certificates: this.certificates, policy, storage, prefix })
+    this.messages = new MessageEngine({
+      clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId,
+      onChannelCount: (account, by) => this.presence.countChannel(account, by),
+    })
+    this.conversations = modules.conversations({
+      ...base, identity, displayName: () => this.#record.displayName, connections: this.connections, certificates: this.certificates, contacts,
+      directory: this.presence, presence: this.presence, messages: this.messages, storage, prefix,
+    })
+    this.requests = new TrustRequests({
+      clock, logger, dht, identity, certificates: this.certificates, directory: this.presence, contacts, storage, prefix,
+      profile: () => profileCard(this.#record.displayName),
+    })
+    this.#reconnector = new Reconnector({ clock, random, logger, presence: this.presence, messages: this.messages, contacts })
+  }
+
+  /** Reads what is kept; nothing is sent yet. `announcement` comes from the verified receipt. */
+  static async load(env: AccountEnv, record: AccountRecord, announcement: Uint8Array): Promise<LocalAccount> {
+    const contacts = await ContactList.load(env.storage, accountPrefix(record.device.accountId))
+    const account = new LocalAccount(env, record, announcement, contacts)
+    await account.requests.load()
+    return account
+  }
+
+  get record(): AccountRecord {
+    return this.#record
+  }
+
+  get onContact() {
+    return this.#contactChanged.listen
+  }
+
+  async setDisplayName(displayName: string): Promise<void> {
+    this.#record = { ...this.#record, displayName }
+    await saveAccount(this.#env.storage, this.#record)
+  }
+
+  start(): Promise<void> {
+    this.#started ??= (async () => {
+      this.requests.onConfirmed(({ account, conversation, switched }) => {
+        this.#contactChanged.emit({ account, action: 'confirmed' })
+        this.messages.connect(account)
+        if (switched && conversation) this.#tasks.run('switch conversation', () => this.#switchTo(account, conversation))
+      })
+      this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
+      this.presence.onDevice(({ account, device }) => {
+        this.requests.send(account)
+        this.messages.peerAppeared(account, device)
+      })
+      await this.messages.start()
+      await this.conversations.start()
+      await this.connections.start()
+      await this.requests.start()
+      await this.announcer.start()
+      this.#reconnector.start()
+      for (const [account, contact] of this.contacts.entries()) if (isActive(contact)) this.presence.watch(account)
+    })()
+    return this.#started
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= (async () => {
+      await this.#started?.catch(() => {})
+      this.#reconnector.stop()
+      await this.#tasks.close()
+      await this.requests.stop()
+      await this.announcer.stop()
+      await this.presence.close()
+      await this.conversations.stop()
+      await this.messages.stop()
+      await this.connections.stop()
+    })()
+    return this.#stopped
+  }
+
+  /** Makes (or finds) the 1:1 conversation and asks the peer to be a contact. */
+  async addContact(peer: AccountUri): Promise<ConversationId> {
+    const now = this.#env.clock.wallTimeMs()
+    const pending = await this.requests.take(peer)
+    if (pending) return this.#accept(pending)
+    const known = this.contacts.conversationWith(peer)
+    const conversation = known && this.conversations.get(known) ? known : await this.conversations.createOneToOne(peer)
+    if (await this.contacts.add(peer, now, { confirmed: false, conversation })) this.#contactChanged.emit({ account: peer, action: 'added' })
+    this.presence.watch(peer)
+    this.requests.send(peer)
+    return conversation
+  }
+
+  /** @throws ERR_NOT_FOUND when there is no such request (any more) */
+  async acceptRequest(from: AccountUri): Promise<ConversationId> {
+    const request = await this.requests.take(from)
+    if (!request) throw new JamiError('ERR_NOT_FOUND', `no contact request from ${from}`)
+    return this.#accept(request)
+  }
+
+  async #accept(request: PendingRequest): Promise<ConversationId> {
+    const { from } = request
+    const conversation = request.conversation ?? (await this.conversations.createOneToOne(from))
+    const { displayName } = request
+    await this.contacts.add(from, this.#env.clock.wallTimeMs(), { confirmed: true, conversation, ...(displayName === undefined ? {} : { displayName }) })
+    this.presence.watch(from)
+    this.requests.confirm(from, request.conversation)
+    if (request.conversation) await this.conversations.accept(request.conversation, from)
+    this.#contactChanged.emit({ account: from, action: 'added' })
+    return conversation
+  }
+
+  async #switchTo(account: AccountUri, conversation: ConversationId): Promise<void> {
+    await this.contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: true, conversation })
+    await this.conversations.accept(conversation, account)
+  }
+
+  async removeContact(peer: AccountUri, ban: boolean): Promise<void> {
+    const conversation = this.contacts.conversationWith(peer)
+    await this.contacts.remove(peer, this.#env.clock.wallTimeMs(), ban)
+    await this.requests.decline(peer)
+    this.presence.unwatch(peer)
+    if (conversation && !ban) await this.conversations.remove(conversation)
+    await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed'))
+    this.#contactChanged.emit({ account: peer, action: ban ? 'banned' : 'removed' })
+  }
+
+  get prefix(): string {
+    return this.#prefix
+  }
+}

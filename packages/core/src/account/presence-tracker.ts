@@ -1,0 +1,182 @@
+// Which devices of an account are announced on the DHT: one-off look-ups (DeviceDirectory) and lasting watches (Presence).
+// An announcement counts only when the account itself signed it.
+// docs/protocol/03 §5.4 (forEachDevice), §8. Proof: account/presence.test.ts.
+import { Source } from '../base/emitter.ts'
+import { JamiError } from '../base/errors.ts'
+import { delay, withOp } from '../base/operation.ts'
+import { AsyncQueue } from '../base/queue.ts'
+import { Tasks } from '../base/tasks.ts'
+import type { DeviceDirectory, Presence, PresenceState } from '../contracts/account.ts'
+import type { Clock } from '../contracts/clock.ts'
+import type { Dht, DhtValue } from '../contracts/dht.ts'
+import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
+import type { Logger } from '../contracts/logger.ts'
+import type { Op } from '../contracts/service.ts'
+import { type DeviceAnnouncement, parseAnnouncementData } from '../identity/announcement.ts'
+import { accountUriOf } from '../identity/ids.ts'
+import type { CertificateDirectory } from './certificate-directory.ts'
+
+/** Devices of one account we look at. */
+export const MAX_DEVICES = 64
+const MAX_WATCHED = 10_000
+const MAX_VALUES_PER_ACCOUNT = 1024
+const RELISTEN_MS = 5_000
+
+export interface PresenceEnv {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly dht: Dht
+  readonly certificates: CertificateDirectory
+  readonly ownDevice: DeviceId
+}
+
+interface Watch {
+  readonly stop: AbortController
+  /** Live announcement values by id. */
+  readonly values: Map<bigint, DeviceId>
+  /** Open message channels with the account. */
+  channels: number
+  shown: PresenceState
+}
+
+export class PresenceTracker implements Presence, DeviceDirectory {
+  readonly #env: PresenceEnv
+  readonly #tasks: Tasks
+  readonly #changed: Source<{ account: AccountUri; state: PresenceState }>
+  readonly #appeared: Source<{ account: AccountUri; device: DeviceId }>
+  readonly #revoked: Source<DeviceId>
+  readonly #watches = new Map<AccountUri, Watch>() // bounded by MAX_WATCHED
+
+  constructor(env: PresenceEnv) {
+    this.#env = env
+    this.#tasks = new Tasks(env.clock, (err, what) => env.logger.error({ err, what }, 'presence failed'))
+    const onError = (err: unknown) => env.logger.error({ err }, 'a listener threw')
+    this.#changed = new Source(onError)
+    this.#appeared = new Source(onError)
+    this.#revoked = new Source(onError)
+  }
+
+  get onChange() {
+    return this.#changed.listen
+  }
+
+  /** A device of a watched account is announced (again). */
+  get onDevice() {
+    return this.#appeared.listen
+  }
+
+  /** A device we knew was revoked by its account. */
+  get onRevoked() {
+    return this.#revoked.listen
+  }
+
+  state(account: AccountUri): PresenceState {
+    return this.#watches.get(account)?.shown ?? 'offline'
+  }
+
+  /** Announced devices of a watched account, as known now. */
+  announcedDevices(account: AccountUri): DeviceId[] {
+    return [...new Set(this.#watches.get(account)?.values.values() ?? [])]
+  }
+
+  /** Follows an account until `unwatch` or `close`. Idempotent. */
+  watch(account: AccountUri): void {
+    if (this.#watches.has(account) || this.#watches.size >= MAX_WATCHED) return
+    const watch: Watch = { stop: new AbortController(), values: new Map(), channels: 0, shown: 'offline' }
+    this.#watches.set(account, watch)
+    this.#tasks.run(`presence of ${account}`, async (closed) => {
+      const signal = AbortSignal.any([closed, watch.stop.signal])
+      while (!signal.aborted) {
+        try {
+          for await (const { value, expired } of this.#env.dht.listen(account as string as InfoHash, { type: 0, signal })) this.#value(account, watch, value, expired)
+        } catch (error) {
+          if (!signal.aborted) this.#env.logger.debug({ account, err: JamiError.from(error) }, 'listening again')
+        }
+        if (!signal.aborted) await delay(this.#env.clock, RELISTEN_MS, signal).catch(() => {})
+      }
+    })
+  }
+
+  unwatch(account: AccountUri): void {
+    const watch = this.#watches.get(account)
+    if (!watch) return
+    this.#watches.delete(account)
+    watch.stop.abort()
+  }
+
+  /** The number of open message channels with an account changed by `by`. */
+  countChannel(account: AccountUri, by: 1 | -1): void {
+    const watch = this.#watches.get(account)
+    if (!watch) return
+    watch.channels = Math.max(0, watch.channels + by)
+    this.#show(account, watch)
+  }
+
+  #value(account: AccountUri, watch: Watch, value: DhtValue, expired: boolean): void {
+    const said = this.#announcement(account, value)
+    if (!said?.device) return
+    const { deviceId } = said.device
+    if (expired) watch.values.delete(value.id)
+    else if (watch.values.size < MAX_VALUES_PER_ACCOUNT) watch.values.set(value.id, deviceId)
+    this.#show(account, watch)
+    if (!expired && deviceId !== this.#env.ownDevice) this.#appeared.emit({ account, device: deviceId })
+  }
+
+  #show(account: AccountUri, watch: Watch): void {
+    const state: PresenceState = watch.channels > 0 ? 'connected' : watch.values.size > 0 ? 'available' : 'offline'
+    if (state === watch.shown) return
+    watch.shown = state
+    this.#changed.emit({ account, state })
+  }
+
+  /** What a value at an account's key announces; revocation lists found there are taken in. Undefined for anything else. */
+  #announcement(account: AccountUri, value: DhtValue): DeviceAnnouncement | undefined {
+    if (!value.signer || accountUriOf(value.signer) !== account) return undefined
+    try {
+      return parseAnnouncementData(value.data)
+    } catch (error) {
+      this.#env.logger.debug({ account, err: error }, 'an announcement was refused')
+      return undefined
+    }
+  }
+
+  async *devicesOf(account: AccountUri, op?: Op): AsyncIterable<DeviceId> {
+    const found = new AsyncQueue<DeviceId>(MAX_DEVICES + 1)
+    const seen = new Set<DeviceId>() // bounded by MAX_DEVICES
+    const lists: Uint8Array[] = [] // bounded by MAX_DEVICES
+    const search = withOp(this.#env.clock, op, 'looking for devices', async (signal) => {
+      const pinned: Promise<void>[] = []
+      for await (const value of this.#env.dht.get(account as string as InfoHash, { type: 0, signal })) {
+        if (!value.signer && lists.length < MAX_DEVICES) lists.push(value.data)
+        const said = this.#announcement(account, value)
+        const device = said?.device?.deviceId
+        if (!said || !device || seen.has(device) || seen.size >= MAX_DEVICES) continue
+        seen.add(device)
+        pinned.push(
+          this.#env.certificates.find(device, { shortId: said.deviceShortId, signal }).then((peer) => {
+            if (peer?.accountId !== account) return
+            for (const list of lists) this.#revocations(list, account, peer.chain[1])
+            found.push(device)
+          }),
+        )
+      }
+      await Promise.all(pinned)
+    })
+    search.then(() => found.end(), (error) => found.fail(error))
+    yield* found
+  }
+
+  #revocations(bytes: Uint8Array, account: AccountUri, certificate: Parameters<CertificateDirectory['addRevocations']>[1] | undefined): void {
+    if (!certificate || certificate.shortId !== account) return
+    try {
+      for (const device of this.#env.certificates.addRevocations(bytes, certificate)) this.#revoked.emit(device)
+    } catch (error) {
+      this.#env.logger.debug({ account, err: error }, 'a revocation list was refused')
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const account of [...this.#watches.keys()]) this.unwatch(account)
+    await this.#tasks.close()
+  }
+}

@@ -1,0 +1,12 @@
+// Names of @jamikit/core; nothing else.
+export { JamiError, type JamiErrorOptions } from './base/errors.ts'
+export { lineLogger, silentLogger } from './base/logger.ts'
+export type * from './contracts/index.ts'
+export type {
+  Account, AccountEvents, AccountInit, Accounts, Channel as PublicChannel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList, Dht as PublicDht, DhtEntry,
+  Emitter, EventMessage, HistoryOptions, JamiNode, Message, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats, Peer, PeerLike, SendOptions, TextMessage,
+  UnknownMessage,
+} from './node/api.ts'
+export { createJamiNode } from './node/create-node.ts'
+export { fileStorage } from './storage/file-storage.ts'
+export { memoryStorage } from './storage/memory-storage.ts'

@@ -1,0 +1,106 @@
+// The public face of the DHT: text keys, plain entries, accounts as signers. No protocol.
+import { JamiError } from '../base/errors.ts'
+import { withOp } from '../base/operation.ts'
+import { toHex, utf8 } from '../codec/bytes.ts'
+import type { Clock } from '../contracts/clock.ts'
+import type { Dht as WireDht, DhtPut, DhtValue } from '../contracts/dht.ts'
+import type { DeviceIdentity } from '../contracts/identity.ts'
+import type { DeviceId, InfoHash } from '../contracts/ids.ts'
+import type { Random } from '../contracts/random.ts'
+import type { Op } from '../contracts/service.ts'
+import { infoHashOf, parseInfoHash, shortIdOf } from '../identity/ids.ts'
+import type { Account, Dht, DhtEntry } from './api.ts'
+
+export interface PublicDhtEnv {
+  readonly dht: WireDht
+  readonly clock: Clock
+  readonly random: Random
+  /** @throws ERR_CLOSED when the account is not of this node or stopped */
+  readonly identityOf: (account: Account) => DeviceIdentity
+  /** Public key of a device, SPKI. @throws ERR_NOT_FOUND */
+  readonly publicKeyOf: (account: Account, device: DeviceId, op: Op) => Promise<Uint8Array>
+}
+
+function entry(value: DhtValue): DhtEntry {
+  const { id, data, type, userType, encrypted } = value
+  return { id, data, type, userType, encrypted, signer: value.signer && shortIdOf(value.signer) }
+}
+
+export class PublicDht implements Dht {
+  readonly #env: PublicDhtEnv
+
+  constructor(env: PublicDhtEnv) {
+    this.#env = env
+  }
+
+  get nodeId(): InfoHash {
+    return this.#env.dht.nodeId
+  }
+
+  key(text: string): InfoHash {
+    return infoHashOf(text)
+  }
+
+  random(): InfoHash {
+    return toHex(this.#env.random.bytes(20)) as InfoHash
+  }
+
+  status() {
+    return this.#env.dht.status()
+  }
+
+  ready(op?: Op): Promise<void> {
+    const { dht, clock } = this.#env
+    const connected = () => Object.values(dht.status()).includes('connected')
+    return withOp(clock, op, 'joining the DHT', (signal) =>
+      new Promise((resolve) => {
+        if (connected()) return resolve()
+        const off = dht.onStatus(() => {
+          if (!connected()) return
+          off()
+          resolve()
+        })
+        signal.addEventListener('abort', off, { once: true })
+      }))
+  }
+
+  bootstrap(...hosts: string[]): Promise<void> {
+    return this.#env.dht.bootstrap(...hosts)
+  }
+
+  async *get(key: InfoHash, options: { as?: Account; filter?: (value: DhtEntry) => boolean } & Op = {}): AsyncIterableIterator<DhtEntry> {
+    const { as, filter, ...op } = options
+    const found = this.#env.dht.get(parseInfoHash(key), { ...op, ...(as ? { decryptWith: this.#env.identityOf(as).privateKey } : {}) })
+    for await (const value of found) {
+      const shown = entry(value)
+      if (!filter || filter(shown)) yield shown
+    }
+  }
+
+  async *listen(key: InfoHash, options: { as?: Account; signal?: AbortSignal } = {}): AsyncIterableIterator<{ value: DhtEntry; expired: boolean }> {
+    const own = new AbortController()
+    const signal = options.signal ? AbortSignal.any([own.signal, options.signal]) : own.signal
+    try {
+      const events = this.#env.dht.listen(parseInfoHash(key), { signal, ...(options.as ? { decryptWith: this.#env.identityOf(options.as).privateKey } : {}) })
+      for await (const event of events) yield { value: entry(event.value), expired: event.expired }
+    } finally {
+      own.abort()
+    }
+  }
+
+  async put(
+    key: InfoHash,
+    data: Uint8Array | string,
+    options: { permanent?: boolean; sign?: Account; encryptTo?: DeviceId; userType?: string; id?: bigint } & Op = {},
+  ): Promise<{ id: bigint; storedBy: number; cancel(): void }> {
+    const { permanent, sign, encryptTo, userType, id, ...op } = options
+    if (encryptTo && !sign) throw new JamiError('ERR_ARGUMENT', 'encryptTo: needs sign, since encrypted values are signed')
+    const value: DhtPut = {
+      data: typeof data === 'string' ? utf8(data) : data,
+      ...(userType === undefined ? {} : { userType }), ...(id === undefined ? {} : { id }),
+      ...(sign ? { sign: this.#env.identityOf(sign).privateKey } : {}),
+      ...(sign && encryptTo ? { encryptTo: await this.#env.publicKeyOf(sign, encryptTo, op) } : {}),
+    }
+    return this.#env.dht.put(parseInfoHash(key), value, { ...op, ...(permanent === undefined ? {} : { permanent }) })
+  }
+}

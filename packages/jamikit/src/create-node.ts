@@ -1,0 +1,19 @@
+// createJamiNode() with all modules filled in. No logic of its own.
+import { createJamiNode as assemble, type JamiNode, type NetworkOptions, type NodeOptions as CoreOptions } from '@jamikit/core'
+import { dht } from '@jamikit/dht'
+import { ice } from '@jamikit/ice'
+import { swarm } from '@jamikit/swarm'
+import { jamiNetwork } from './networks.ts'
+
+export interface NodeOptions extends Omit<CoreOptions, 'modules' | 'network'> {
+  /** Default: the public Jami network. `isolated()` contacts nobody. */
+  network?: NetworkOptions
+  /** Replaces single modules. */
+  modules?: Partial<CoreOptions['modules']>
+}
+
+/** Starts a Jami node. Resolves when the profile is open; the network comes later, see the `state` event. */
+export function createJamiNode(options: NodeOptions = {}): Promise<JamiNode> {
+  const { network = jamiNetwork, modules, ...rest } = options
+  return assemble({ ...rest, network, modules: { dht: dht(), connections: ice(), conversations: swarm(), ...modules } })
+}
