@@ -1,0 +1,11 @@
+// Names of @jamikit/core/testing; nothing else.
+export { ManualClock, type ManualClockOptions } from './manual-clock.ts'
+export { SeededRandom } from './seeded-random.ts'
+export { clockSuite, type ClockUnderTest } from './suites/clock.ts'
+export { type ContractTest, rejectsWith, throwsWith } from './suites/contract-test.ts'
+export { cryptoSuite, type CryptoUnderTest } from './suites/crypto.ts'
+export { networkSuite, type NetworkUnderTest } from './suites/network.ts'
+export { randomSuite } from './suites/random.ts'
+export { storageSuite, type StorageUnderTest } from './suites/storage.ts'
+export { spareKey, testCrypto } from './test-crypto.ts'
+export { TEST_IDENTITIES, testIdentity, testPeer } from './test-identities.ts'
