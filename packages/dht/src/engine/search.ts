@@ -1,0 +1,416 @@
+// One iterative look-up in one family: walks towards a key, and gets, puts and listens at the closest nodes. No I/O.
+// docs/protocol/01 §3.5, §3.6, §13.3–13.5. Proof: engine/engine.test.ts (100 nodes under loss against an oracle).
+import type { InfoHash } from '@jamikit/core/contracts'
+import { fromHex } from '@jamikit/core/codec'
+import { CLOSEST, LISTEN_NODES, LISTEN_REFRESH_MS, REANNOUNCE_MARGIN_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS } from '../defaults.ts'
+import { type Arguments, type ErrorMessage, MAX_TOKEN_BYTES, type ReplyMessage, type RequestName } from '../wire/message.ts'
+import type { Query, Where } from '../wire/query.ts'
+import { outerType, type Value } from '../wire/value.ts'
+import { compareDistance, type NodeRecord } from './nodes.ts'
+import type { RequestHandlers } from './requests.ts'
+import { lifetimeMs } from './value-store.ts'
+
+/** What a search needs of the engine. */
+export interface SearchHost {
+  readonly family: 4 | 6
+  /** Sends a request; undefined when it cannot be sent. */
+  request(node: NodeRecord, name: RequestName, args: Omit<Arguments, 'id'>, handlers: RequestHandlers, now: number): { cancel(): void } | undefined
+  seeds(target: Uint8Array, count: number): NodeRecord[]
+  /** A fresh socket id at a node, whose pushes go to `op`. */
+  openSocket(node: NodeRecord, op: ListenOp): number
+  closeSocket(node: NodeRecord, sid: number): void
+  wake(search: Search): void
+}
+
+export interface GetOp {
+  readonly kind: 'get'
+  readonly where: Where
+  onValues(values: readonly Value[]): void
+  /** All of the closest nodes have answered, or there are none. */
+  onDone(): void
+}
+
+export interface PutOp {
+  readonly kind: 'put'
+  readonly value: Value
+  readonly permanent: boolean
+  /** The first announcement is confirmed by the closest nodes (`count` of them), or nobody is left to ask. */
+  onAnnounced(count: number): void
+}
+
+export interface ListenOp {
+  readonly kind: 'listen'
+  readonly query: Query
+  onPush(node: NodeRecord, args: Arguments): void
+  onNodeLost(node: NodeRecord): void
+}
+
+type Op = GetOp | PutOp | ListenOp
+
+interface PutState {
+  busy: boolean
+  acked: boolean
+  /** When to announce again (permanent). */
+  nextMs: number
+}
+interface ListenState {
+  sid: number
+  busy: boolean
+  nextMs: number
+}
+
+interface SearchNode {
+  readonly node: NodeRecord
+  token: Uint8Array | undefined
+  repliedMs: number
+  candidate: boolean
+  inFlight: { cancel(): void } | undefined
+  readonly gets: Set<GetOp>
+  readonly puts: Map<PutOp, PutState>
+  readonly listens: Map<ListenOp, ListenState>
+}
+
+/** Dead nodes stay in the list for a while, so that they are not asked again. */
+const MAX_LIST = 48
+
+export class Search {
+  readonly key: InfoHash
+  readonly target: Uint8Array
+  readonly #host: SearchHost
+  readonly #nodes: SearchNode[] = [] // sorted by distance; bounded by MAX_LIST
+  readonly #ops = new Set<Op>() // bounded by the callers
+  readonly #announced = new Set<PutOp>() // bounded by #ops
+  #seededMs = Number.NEGATIVE_INFINITY
+  /** The next time that something is due by itself. */
+  nextMs = Number.POSITIVE_INFINITY
+
+  constructor(key: InfoHash, host: SearchHost) {
+    this.key = key
+    this.target = fromHex(key)
+    this.#host = host
+  }
+
+  get idle(): boolean {
+    return this.#ops.size === 0
+  }
+
+  get family(): 4 | 6 {
+    return this.#host.family
+  }
+
+  add(op: Op): void {
+    this.#ops.add(op)
+    this.#host.wake(this)
+  }
+
+  holds(op: Op): boolean {
+    return this.#ops.has(op)
+  }
+
+  remove(op: Op): void {
+    if (!this.#ops.delete(op)) return
+    if (op.kind === 'put') this.#announced.delete(op)
+    for (const n of this.#nodes) {
+      if (op.kind === 'get') n.gets.delete(op)
+      else if (op.kind === 'put') n.puts.delete(op)
+      else {
+        const state = n.listens.get(op)
+        if (state) this.#host.closeSocket(n.node, state.sid)
+        n.listens.delete(op)
+      }
+    }
+  }
+
+  /** A node that may be close. True when it was new and is kept. */
+  offer(node: NodeRecord): boolean {
+    if (node.client || node.expired) return false
+    let at = 0
+    let live = 0
+    while (at < this.#nodes.length) {
+      const other = this.#nodes[at] as SearchNode
+      if (other.node === node) return false
+      if (compareDistance(this.target, node.idBytes, other.node.idBytes) < 0) break
+      if (!other.node.expired) live++
+      at++
+    }
+    if (live >= SEARCH_NODES) return false
+    if (this.#nodes.some((n) => n.node === node)) return false
+    this.#nodes.splice(at, 0, { node, token: undefined, repliedMs: Number.NEGATIVE_INFINITY, candidate: false, inFlight: undefined, gets: new Set(), puts: new Map(), listens: new Map() })
+    this.#trim()
+    this.#host.wake(this)
+    return true
+  }
+
+  nodeExpired(node: NodeRecord): void {
+    const n = this.#nodes.find((s) => s.node === node)
+    if (!n) return
+    n.token = undefined
+    n.candidate = false
+    n.inFlight = undefined
+    n.puts.clear()
+    for (const op of n.listens.keys()) op.onNodeLost(node)
+    n.listens.clear()
+    this.#host.wake(this)
+  }
+
+  /** Everything starts again: addresses changed. */
+  restart(): void {
+    for (const n of this.#nodes) {
+      n.token = undefined
+      n.repliedMs = Number.NEGATIVE_INFINITY
+      n.inFlight?.cancel()
+      n.inFlight = undefined
+      n.candidate = false
+      n.gets.clear()
+    }
+    this.#seededMs = Number.NEGATIVE_INFINITY
+    this.#host.wake(this)
+  }
+
+  step(now: number): void {
+    this.nextMs = Number.POSITIVE_INFINITY
+    if (this.idle) return
+    if (now - this.#seededMs > TOKEN_USE_MS || this.#live().length === 0) {
+      this.#seededMs = now
+      for (const node of this.#host.seeds(this.target, SEARCH_NODES)) this.offer(node)
+    }
+    const live = this.#live()
+    const solid = live.filter((n) => !n.candidate)
+    const synced = (n: SearchNode) => n.token !== undefined && now - n.repliedMs <= TOKEN_USE_MS
+    let leading = 0
+    while (leading < solid.length && synced(solid[leading] as SearchNode)) leading++
+    const complete = leading >= Math.min(CLOSEST, solid.length) && solid.length > 0
+    const reach = complete ? CLOSEST : Math.max(0, leading - 1)
+
+    for (const op of [...this.#ops]) {
+      if (op.kind === 'put') this.#stepPut(op, solid.slice(0, reach), complete, now)
+      else if (op.kind === 'listen') for (const n of solid.slice(0, Math.min(reach, LISTEN_NODES))) this.#listen(n, op, now)
+    }
+    this.#stepGets(live, now)
+    this.#sync(live, synced, now)
+    for (const n of solid.slice(0, CLOSEST)) if (synced(n) && this.#needsTokens()) this.nextMs = Math.min(this.nextMs, n.repliedMs + TOKEN_USE_MS + 1)
+  }
+
+  #needsTokens(): boolean {
+    for (const op of this.#ops) if (op.kind !== 'get') return true
+    return false
+  }
+
+  #live(): SearchNode[] {
+    return this.#nodes.filter((n) => !n.node.expired)
+  }
+
+  #trim(): void {
+    let live = 0
+    for (let i = 0; i < this.#nodes.length; i++) {
+      if (!(this.#nodes[i] as SearchNode).node.expired) live++
+      if (live > SEARCH_NODES || i >= MAX_LIST) {
+        for (const gone of this.#nodes.splice(i)) {
+          gone.inFlight?.cancel()
+          for (const [op, state] of gone.listens) {
+            this.#host.closeSocket(gone.node, state.sid)
+            op.onNodeLost(gone.node)
+          }
+        }
+        return
+      }
+    }
+  }
+
+  #stepGets(live: SearchNode[], now: number): void {
+    const gets = [...this.#ops].filter((op) => op.kind === 'get')
+    if (gets.length === 0) return
+    let busy = live.filter((n) => n.inFlight && !n.candidate).length
+    for (const op of gets) {
+      const closest = live.filter((n) => !n.candidate || n.gets.has(op)).slice(0, CLOSEST)
+      for (const n of live) {
+        if (busy >= SEARCH_CONCURRENCY) break
+        if (n.inFlight || n.gets.has(op)) continue
+        if (closest.length >= CLOSEST && !closest.includes(n)) break
+        this.#get(n, op, now)
+        if (n.inFlight) busy++
+      }
+      const settled = this.#live().filter((n) => !n.candidate || n.gets.has(op)).slice(0, CLOSEST)
+      const waiting = live.some((n) => n.inFlight && !n.candidate)
+      if (settled.every((n) => n.gets.has(op)) && !(waiting && settled.length < CLOSEST)) {
+        this.remove(op)
+        op.onDone()
+      }
+    }
+  }
+
+  #get(n: SearchNode, op: GetOp, now: number): void {
+    n.inFlight = this.#host.request(n.node, 'get', { h: this.key, query: { select: [], where: op.where } }, {
+      onReply: (reply) => {
+        n.gets.add(op)
+        this.#heard(n, reply, now)
+        if (reply.args.values && reply.args.values.length > 0 && this.#ops.has(op)) op.onValues(reply.args.values)
+      },
+      onSlow: () => this.#slow(n),
+      onError: () => this.#lost(n),
+      onExpired: () => this.#lost(n),
+    }, now)
+  }
+
+  /** Asks for tokens where puts and listens will need them. */
+  #sync(live: SearchNode[], synced: (n: SearchNode) => boolean, now: number): void {
+    if (!this.#needsTokens()) return
+    let busy = live.filter((n) => n.inFlight && !n.candidate).length
+    let wanted = 0
+    for (const n of live) {
+      if (busy >= SEARCH_CONCURRENCY || wanted >= CLOSEST) return
+      if (!n.candidate) wanted++
+      if (n.inFlight || synced(n)) continue
+      n.inFlight = this.#host.request(n.node, 'find', { target: this.key }, {
+        onReply: (reply) => this.#heard(n, reply, now), onSlow: () => this.#slow(n), onError: () => this.#lost(n), onExpired: () => this.#lost(n),
+      }, now)
+      if (n.inFlight) busy++
+    }
+  }
+
+  #heard(n: SearchNode, reply: ReplyMessage, _now: number): void {
+    n.inFlight = undefined
+    n.candidate = false
+    const { token } = reply.args
+    if (token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) {
+      n.token = token
+      n.repliedMs = n.node.repliedMs
+    }
+    this.#host.wake(this)
+  }
+
+  #slow(n: SearchNode): void {
+    n.candidate = true
+    this.#host.wake(this)
+  }
+
+  #lost(n: SearchNode): void {
+    n.inFlight = undefined
+    this.#host.wake(this)
+  }
+
+  #stepPut(op: PutOp, reach: readonly SearchNode[], complete: boolean, now: number): void {
+    for (const n of reach) {
+      const state = n.puts.get(op)
+      if (!state) this.#announce(n, op, now)
+      else if (!state.busy && state.acked && op.permanent) {
+        if (state.nextMs <= now) this.#probe(n, op, state, now)
+        else this.nextMs = Math.min(this.nextMs, state.nextMs)
+      }
+    }
+    if (!complete || this.#announced.has(op)) return
+    const states = reach.map((n) => n.puts.get(op))
+    if (states.length > 0 && states.every((s) => s?.acked)) {
+      this.#announced.add(op)
+      if (!op.permanent) this.remove(op)
+      op.onAnnounced(states.length)
+    }
+  }
+
+  #announce(n: SearchNode, op: PutOp, now: number): void {
+    const state: PutState = n.puts.get(op) ?? { busy: false, acked: false, nextMs: 0 }
+    state.busy = true
+    n.puts.set(op, state)
+    // no creation time: the value is young or permanent, and a slow clock of ours would get it dropped (§2.12)
+    const sent = this.#host.request(n.node, 'put', { h: this.key, values: [op.value], ...(n.token ? { token: n.token } : {}) }, this.#ackHandlers(n, op, state), now)
+    if (!sent) n.puts.delete(op)
+  }
+
+  #ackHandlers(n: SearchNode, op: PutOp, state: PutState): RequestHandlers {
+    return {
+      onReply: () => {
+        state.busy = false
+        state.acked = true
+        state.nextMs = n.node.repliedMs + lifetimeMs(outerType(op.value)) - REANNOUNCE_MARGIN_MS
+        this.#host.wake(this)
+      },
+      onError: (error) => this.#refused(n, op, error),
+      onExpired: () => {
+        n.puts.delete(op)
+        this.#host.wake(this)
+      },
+    }
+  }
+
+  /** 401: the token is no longer good; 404 to a refresh: put it again. */
+  #refused(n: SearchNode, op: Op, error: ErrorMessage): void {
+    if (error.code === 401) {
+      n.token = undefined
+      n.node.authErrors++
+      n.repliedMs = Number.NEGATIVE_INFINITY
+    }
+    if (op.kind === 'put') n.puts.delete(op)
+    this.#host.wake(this)
+  }
+
+  /** Is the value still there? Then refresh it, else put it. */
+  #probe(n: SearchNode, op: PutOp, state: PutState, now: number): void {
+    state.busy = true
+    const again = () => {
+      n.puts.delete(op)
+      this.#host.wake(this)
+    }
+    this.#host.request(n.node, 'get', { h: this.key, query: { select: [1, 4], where: { id: op.value.id } } }, {
+      onReply: (reply) => {
+        this.#heard(n, reply, now)
+        const row = reply.args.rows?.find((r) => r.id === op.value.id)
+        if (!row || row.seq < (op.value.body?.seq ?? 0)) return this.#announce(n, op, n.node.repliedMs)
+        const { token } = n
+        const sent = this.#host.request(n.node, 'refresh', { h: this.key, vid: op.value.id, ...(token ? { token } : {}) }, {
+          ...this.#ackHandlers(n, op, state),
+          onError: (error) => (error.code === 404 ? this.#announce(n, op, n.node.repliedMs) : this.#refused(n, op, error)),
+        }, n.node.repliedMs)
+        if (!sent) again()
+      },
+      onError: again,
+      onExpired: again,
+    }, now) ?? again()
+  }
+
+  #listen(n: SearchNode, op: ListenOp, now: number): void {
+    let state = n.listens.get(op)
+    if (state && (state.busy || state.nextMs > now)) {
+      if (!state.busy) this.nextMs = Math.min(this.nextMs, state.nextMs)
+      return
+    }
+    if (!state) {
+      state = { sid: this.#host.openSocket(n.node, op), busy: false, nextMs: 0 } // known before the request leaves: pushes come first
+      n.listens.set(op, state)
+    }
+    const own = state
+    own.busy = true
+    const lost = () => {
+      if (n.listens.get(op) !== own) return
+      this.#host.closeSocket(n.node, own.sid)
+      n.listens.delete(op)
+      op.onNodeLost(n.node)
+      this.#host.wake(this)
+    }
+    const sent = this.#host.request(n.node, 'listen', { ve: 1, h: this.key, sid: own.sid, ...(n.token ? { token: n.token } : {}), query: op.query }, {
+      onReply: (reply) => {
+        own.busy = false
+        own.nextMs = n.node.repliedMs + LISTEN_REFRESH_MS
+        const { token } = reply.args
+        if (token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) n.token = token
+        this.#host.wake(this)
+      },
+      onError: (error) => {
+        if (error.code === 401) n.token = undefined
+        lost()
+      },
+      onExpired: lost,
+    }, now)
+    if (!sent) lost()
+  }
+
+  /** A push brought a fresh token. */
+  adoptToken(node: NodeRecord, token: Uint8Array | undefined): void {
+    const n = this.#nodes.find((s) => s.node === node)
+    if (n && token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) n.token = token
+  }
+
+  /** Nothing alive to ask. */
+  get exhausted(): boolean {
+    return this.#live().length === 0
+  }
+}

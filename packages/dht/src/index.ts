@@ -1,0 +1,2 @@
+// Names of @jamikit/dht; nothing else.
+export { dht } from './dht.ts'

@@ -1,0 +1,131 @@
+// Putting values together from fragments: in any order, before or after their header, bounded in bytes, packets and time.
+// A pure machine: time comes in, complete messages come out. docs/protocol/01 §2.9. Proof: wire/fragments.test.ts.
+import type { SocketAddress } from '@jamikit/core/contracts'
+import { addressKey } from './address.ts'
+import type { FragmentMessage, ReplyMessage, RequestMessage } from './message.ts'
+import { decodeValue, MAX_PACKED_BYTES, type Value } from './value.ts'
+
+const EARLY_BYTES = 122_912
+const EARLY_PARTS = 98
+const LIFE_MS = 10_000
+const IDLE_MS = 3_000
+/** Sessions at once, and of one sender. */
+export const MAX_SESSIONS = 1024
+export const MAX_SESSIONS_PER_SOURCE = 64
+/** Bytes announced by one header. */
+const MAX_MESSAGE_BYTES = 8 << 20
+
+type Whole = RequestMessage | ReplyMessage
+
+interface Slot {
+  readonly size: number
+  /** Filled by pieces; allocated as they arrive. */
+  pieces: Map<number, Uint8Array>
+  got: number
+}
+
+interface Session {
+  readonly source: string
+  readonly startedMs: number
+  lastMs: number
+  header: Whole | undefined
+  slots: Map<number, Slot>
+  early: { index: number; offset: number; bytes: Uint8Array }[]
+  earlyBytes: number
+}
+
+export class FragmentAssembler {
+  readonly #sessions = new Map<string, Session>() // bounded by MAX_SESSIONS
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** A header that announces sizes. Gives the message when its fragments came before. */
+  header(message: Whole, from: SocketAddress, now: number): Whole | undefined {
+    const sizes = message.args.sizes ?? []
+    if (sizes.reduce((a, b) => a + b, 0) > MAX_MESSAGE_BYTES) return undefined
+    const session = this.#open(message.tid, from, now)
+    if (!session) return undefined
+    session.header = message
+    session.slots = new Map()
+    for (const [index, size] of sizes.entries()) if (size > 0 && size <= MAX_PACKED_BYTES) session.slots.set(index, { size, pieces: new Map(), got: 0 })
+    const { early } = session
+    session.early = []
+    session.earlyBytes = 0
+    for (const part of early) put(session, part)
+    return this.#complete(message.tid, from, session)
+  }
+
+  /** A fragment; gives the message that it completes. */
+  fragment(message: FragmentMessage, from: SocketAddress, now: number): Whole | undefined {
+    const session = this.#open(message.tid, from, now)
+    if (!session) return undefined
+    session.lastMs = now
+    for (const part of message.parts) {
+      if (session.header) put(session, part)
+      else {
+        session.earlyBytes += part.bytes.length
+        session.early.push(part)
+        if (session.earlyBytes > EARLY_BYTES || session.early.length > EARLY_PARTS) {
+          this.#sessions.delete(key(message.tid, from))
+          return undefined
+        }
+      }
+    }
+    return session.header ? this.#complete(message.tid, from, session) : undefined
+  }
+
+  /** Drops what took too long. */
+  expire(now: number): void {
+    for (const [k, s] of this.#sessions) if (now - s.startedMs > LIFE_MS || now - s.lastMs > IDLE_MS) this.#sessions.delete(k)
+  }
+
+  #open(tid: number, from: SocketAddress, now: number): Session | undefined {
+    const k = key(tid, from)
+    const known = this.#sessions.get(k)
+    if (known) return known
+    this.expire(now)
+    if (this.#sessions.size >= MAX_SESSIONS) return undefined
+    let ofSource = 0
+    for (const s of this.#sessions.values()) if (s.source === from.host) ofSource++
+    if (ofSource >= MAX_SESSIONS_PER_SOURCE) return undefined
+    const session: Session = { source: from.host, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0 }
+    this.#sessions.set(k, session)
+    return session
+  }
+
+  #complete(tid: number, from: SocketAddress, session: Session): Whole | undefined {
+    const { header } = session
+    if (!header) return undefined
+    for (const slot of session.slots.values()) if (slot.got < slot.size) return undefined
+    this.#sessions.delete(key(tid, from))
+    const values: Value[] = [...(header.args.values ?? [])]
+    try {
+      for (const slot of session.slots.values()) values.push(decodeValue(join(slot)))
+    } catch {
+      return undefined // a value that does not parse aborts the whole message
+    }
+    const { sizes: _, ...args } = header.args
+    return { ...header, args: { ...args, values } }
+  }
+}
+
+function key(tid: number, from: SocketAddress): string {
+  return `${tid}|${addressKey(from)}`
+}
+
+function put(session: Session, part: { index: number; offset: number; bytes: Uint8Array }): void {
+  const slot = session.slots.get(part.index)
+  const end = part.offset + part.bytes.length
+  if (!slot || part.bytes.length === 0 || end > slot.size) return
+  for (const [at, piece] of slot.pieces) if (part.offset < at + piece.length && at < end) return // overlap or repetition
+  slot.pieces.set(part.offset, part.bytes)
+  slot.got += part.bytes.length
+}
+
+function join(slot: Slot): Uint8Array {
+  const out = new Uint8Array(slot.got)
+  for (const [at, piece] of slot.pieces) out.set(piece, at)
+  return out
+}
