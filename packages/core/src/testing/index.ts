@@ -1,6 +1,8 @@
 // Names of @jamikit/core/testing; nothing else.
 export { ManualClock, type ManualClockOptions } from './manual-clock.ts'
 export { SeededRandom } from './seeded-random.ts'
+export { SimHost, SimNetwork } from './sim-network.ts'
+export type { SimLinkOptions, SimTcpOptions, SimWireOptions } from './sim-wire.ts'
 export { clockSuite, type ClockUnderTest } from './suites/clock.ts'
 export { type ContractTest, rejectsWith, throwsWith } from './suites/contract-test.ts'
 export { cryptoSuite, type CryptoUnderTest } from './suites/crypto.ts'
