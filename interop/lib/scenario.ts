@@ -121,8 +121,21 @@ export class Stage {
     return `${this.net.v4(1)}:${node.port}`
   }
 
+  /** The process of an SDK node in a host, nothing started in it: for the calls `dht.*`, which need no account. */
+  async bareSdk(label: string, host: number): Promise<Sdk> {
+    const sdk = this.#spawnSdk(label, host)
+    await sdk.spawned()
+    return sdk
+  }
+
   /** An SDK node as a child process in a host. The same label again is the same profile again. */
   async sdk(label: string, host: number, start: SdkStart): Promise<Sdk> {
+    const sdk = this.#spawnSdk(label, host)
+    await sdk.start({ storage: join(sdk.dir, 'profile'), ...start })
+    return sdk
+  }
+
+  #spawnSdk(label: string, host: number): Sdk {
     const dir = this.folder(label)
     const flags = this.#options.verbose ? [`--tls-keylog=${join(dir, 'tls-keys.log')}`] : []
     const sdk = new Sdk({
@@ -130,7 +143,6 @@ export class Stage {
       env: { JAMIKIT_LOG: this.#options.verbose ? 'trace' : 'debug' },
     })
     this.#peers.push(sdk)
-    await sdk.start({ storage: join(dir, 'profile'), ...start })
     return sdk
   }
 

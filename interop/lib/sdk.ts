@@ -55,8 +55,12 @@ export class Sdk {
     })
   }
 
-  async start(options: SdkStart): Promise<void> {
+  async spawned(): Promise<void> {
     await this.child.waitEvent((line) => line.ready === true, 'ready line', { timeoutMs: 60_000 })
+  }
+
+  async start(options: SdkStart): Promise<void> {
+    await this.spawned()
     const result = (await this.call('start', options)) as { uri?: string; deviceId?: string }
     this.uri = result.uri ?? ''
     this.deviceId = result.deviceId ?? ''

@@ -25,7 +25,8 @@ const sdkHas = (values: readonly SdkValue[], data: Uint8Array) => values.find((v
 async function family(stage: Stage, ip: 'IPv4' | 'IPv6', firstHost: number): Promise<void> {
   const v6 = ip === 'IPv6'
   const [h1, h2, h3, h4] = [firstHost, firstHost + 1, firstHost + 2, firstHost + 3] as const
-  const bind = (host: number) => (v6 ? { bind6: stage.net.v6(host) } : { bind4: stage.net.v4(host) })
+  // OpenDHT 2.4.12 listens on IPv6 only when it has an IPv4 socket, too: give it one that reaches nobody
+  const bind = (host: number) => (v6 ? { bind4: '127.0.0.1', bind6: stage.net.v6(host) } : { bind4: stage.net.v4(host) })
   const address = (host: number) => (v6 ? `[${stage.net.v6(host)}]` : stage.net.v4(host))
   const identity = { generate: 'rsa', bits: 2048 }
   const key = (name: string) => `${ip}/${name}`
@@ -36,8 +37,8 @@ async function family(stage: Stage, ip: 'IPv4' | 'IPv6', firstHost: number): Pro
   let t!: Sdk
   await stage.step(`${ip}: two OpenDHT nodes and two of ours find each other; one OpenDHT node enters through ours`, async () => {
     a = await stage.opendht(`opendht-a-${ip}`, h1, { port: 4222, ...bind(h1), isBootstrap: true, identity })
-    s = await stage.sdk(`sdk-s-${ip}`, h3, { bootstrap: [] })
-    t = await stage.sdk(`sdk-t-${ip}`, h4, { bootstrap: [] })
+    s = await stage.bareSdk(`sdk-s-${ip}`, h3)
+    t = await stage.bareSdk(`sdk-t-${ip}`, h4)
     const { port } = (await s.call('dht.start', { bootstrap: [`${address(h1)}:${a.port}`], port: 4222 })) as { port: number }
     await s.call('dht.connected', v6 ? 'ipv6' : 'ipv4', 20_000)
     b = await stage.opendht(`opendht-b-${ip}`, h2, { port: 4222, ...bind(h2), bootstrap: [`${address(h3)}:${port}`], identity })
