@@ -186,16 +186,22 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   }
 
   async #deliver(entry: ConversationEntry): Promise<void> {
-    const shown = this.#show(entry.conversation)
-    const message = shown.show(entry)
-    const action = entry.type === 'member' ? MEMBER_ACTIONS[entry.fields.action ?? ''] : undefined
-    if (action) await this.emit('member', { conversation: shown, uri: (entry.fields.uri ?? '') as AccountUri, action })
+    const message = this.#show(entry.conversation).show(entry)
     if (message.type === 'text' || message.type === 'unknown') await this.emit('message', message)
+  }
+
+  /** Membership is told as it happens, whether or not anybody reads messages. */
+  #tellMember(entry: ConversationEntry): void {
+    const action = entry.type === 'member' ? MEMBER_ACTIONS[entry.fields.action ?? ''] : undefined
+    if (action) void this.emit('member', { conversation: this.#show(entry.conversation), uri: (entry.fields.uri ?? '') as AccountUri, action })
   }
 
   #wire(): void {
     const { conversations, requests, presence, announcer } = this.local
-    conversations.onEntry(({ entry }) => this.#pump.wake(entry.conversation))
+    conversations.onEntry(({ entry, own }) => {
+      if (!own) this.#tellMember(entry)
+      this.#pump.wake(entry.conversation)
+    })
     conversations.onReady(({ conversation }) => {
       void this.emit('conversation', { conversation: this.#show(conversation), action: 'ready' })
       this.#pump.wake(conversation)
