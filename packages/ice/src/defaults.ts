@@ -1,0 +1,54 @@
+// Tunables of links, with unit and source. Values only. docs/protocol/02 §2.2, §6.5, §8.6, §11.
+/** Answer to a connection request, ms. */
+export const ANSWER_TIMEOUT_MS = 30_000
+/** A request id is remembered this long, ms, and this many of them. */
+export const TREATED_TTL_MS = 86_400_000
+export const MAX_TREATED = 20_000
+/** Between two checks, ms. */
+export const PACING_MS = 20
+/** One TCP connection attempt, one check, ms. */
+export const CONNECT_TIMEOUT_MS = 15_000
+export const CHECK_TIMEOUT_MS = 8_000
+/** From both descriptions to nomination, ms. */
+export const NEGOTIATION_TIMEOUT_MS = 25_000
+/** Port of active candidates: a placeholder. */
+export const PLACEHOLDER_PORT = 9
+/** Candidates that we send, and that we use of a peer. */
+export const MAX_LOCAL_CANDIDATES = 16
+export const MAX_REMOTE_CANDIDATES = 31
+/** Connections that a peer's candidates can make us open. */
+export const MAX_OUTGOING = 16
+/** TCP connections accepted in one negotiation. */
+export const MAX_INCOMING = 16
+/** Keep-alive indications, ms: at least, plus a random part. */
+export const KEEPALIVE_MS = 20_000
+export const KEEPALIVE_JITTER_MS = 4_000
+/** A link that heard nothing for this long is probed, ms. */
+export const SILENCE_MS = 50_000
+/** TLS handshake, ms. */
+export const TLS_TIMEOUT_MS = 40_000
+/** Waiting for the peer's close_notify, ms. */
+export const CLOSE_TIMEOUT_MS = 2_000
+/** Answer to a ping, ms. */
+export const BEACON_MS = 3_000
+/** Our own answer to a channel request, ms: must be below 3 s. */
+export const ACCEPT_TIMEOUT_MS = 2_500
+/** Waiting for the answer to our channel request, ms. */
+export const CHANNEL_TIMEOUT_MS = 20_000
+/** Bytes of one channel that wait for its reader before the link is paused, and below which it goes on. */
+export const RECEIVE_HIGH_BYTES = 1 << 20
+export const RECEIVE_LOW_BYTES = 1 << 18
+/** A link that one unread channel has paused this long drops that channel, ms. */
+export const STALL_TIMEOUT_MS = 60_000
+/** Bytes of one channel that wait to be sent before write() waits. */
+export const SEND_HIGH_BYTES = 1 << 18
+/** Channels of one link: open, and waiting for our answer. */
+export const MAX_CHANNELS = 1024
+export const MAX_PENDING_CHANNELS = 256
+export const MAX_NAME_LENGTH = 4096
+/** Objects of a wrong shape before a link is given up. */
+export const MAX_STRANGE_OBJECTS = 100
+/** Incoming requests: per device in a minute, and at once. */
+export const REQUESTS_PER_DEVICE_MINUTE = 20
+export const MAX_INCOMING_NEGOTIATIONS = 64
+export const MAX_LINKS_PER_DEVICE = 4

@@ -1,0 +1,2 @@
+// Names of @jamikit/ice; nothing else.
+export { ice } from './manager/connection-manager.ts'

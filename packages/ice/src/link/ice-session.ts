@@ -1,0 +1,184 @@
+// One negotiation: listens, offers candidates, opens and accepts connections for the agent, hands over the one that won.
+// docs/protocol/02 §2.3, §2.4 (traps 1 to 3), §2.8. Proof: link/ice-session.test.ts.
+import { JamiError } from '@jamikit/core/base'
+import { fromHex, toHex } from '@jamikit/core/codec'
+import type { BaseEnv, StreamListener, StreamSocket, Timer } from '@jamikit/core/contracts'
+import { sha1 } from '@jamikit/core/crypto'
+import { IceAgent } from '../agent/agent.ts'
+import { CONNECT_TIMEOUT_MS, MAX_INCOMING, MAX_LOCAL_CANDIDATES, PLACEHOLDER_PORT } from '../defaults.ts'
+import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
+import { FramedConnection } from './framed-connection.ts'
+
+export interface IceResult {
+  readonly connection: FramedConnection
+  readonly controlling: boolean
+  readonly kind: CandidateType
+}
+
+type Env = Pick<BaseEnv, 'clock' | 'random' | 'network' | 'logger'>
+
+function isLinkLocal(host: string): boolean {
+  return /^fe[89ab]/i.test(host)
+}
+
+function isLoopback(host: string): boolean {
+  return host === '::1' || host.startsWith('127.')
+}
+
+export class IceSession {
+  readonly #env: Env
+  readonly #agent: IceAgent
+  readonly #ufrag: string
+  readonly #password: string
+  readonly #hosts: readonly { host: string; family: 4 | 6 }[]
+  readonly #listeners: StreamListener[] = [] // two at most
+  readonly #connections = new Map<number, FramedConnection>() // bounded by MAX_INCOMING + MAX_OUTGOING
+  readonly #abort = new AbortController()
+  readonly #result: Promise<IceResult>
+  #resolve!: (result: IceResult) => void
+  #reject!: (error: JamiError) => void
+  #incoming = 0
+  #timer: Timer | undefined
+  #winner: number | undefined
+
+  constructor(env: Env, controlling: boolean) {
+    this.#env = env
+    this.#ufrag = toHex(env.random.bytes(4))
+    this.#password = toHex(env.random.bytes(16))
+    const all = env.network.addresses()
+    const usable = all.filter((a) => !isLinkLocal(a.host))
+    this.#hosts = usable.length > 0 ? usable : all
+    const onlyLoopback = this.#hosts.every((a) => isLoopback(a.host))
+    this.#result = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.#result.catch(() => {}) // whoever waits for `connected` gets it
+    this.#agent = new IceAgent({
+      controlling, ufrag: this.#ufrag, password: this.#password, random: env.random, families: new Set(this.#hosts.map((h) => h.family)),
+      mayConnect: (c) => (onlyLoopback || !isLoopback(c.host)) && !/^(0\.|22[4-9]\.|2[3-5]\d\.|ff)/i.test(c.host) && c.host !== '::' && !isLinkLocal(c.host),
+    }, {
+      connect: (id, to) => void this.#connect(id, to),
+      send: (id, stun) => this.#connections.get(id)?.sendStun(stun),
+      done: (id, kind) => this.#done(id, kind),
+      failed: (reason) => this.#fail(new JamiError('ERR_NO_ROUTE', reason)),
+    })
+  }
+
+  /** Opens the listening sockets; gives our description. @throws ERR_NO_ROUTE when there is no address */
+  async gather(): Promise<IceDescription> {
+    const candidates: Candidate[] = []
+    for (const family of [4, 6] as const) {
+      const hosts = this.#hosts.filter((h) => h.family === family)
+      if (hosts.length === 0) continue
+      let listener: StreamListener
+      try {
+        listener = await this.#env.network.listenStream({ host: family === 4 ? '0.0.0.0' : '::', onConnection: (socket) => this.#accept(socket) })
+      } catch (error) {
+        this.#env.logger.debug({ family, err: error }, 'no listening socket')
+        continue
+      }
+      if (this.#abort.signal.aborted) await listener.close()
+      this.#listeners.push(listener)
+      for (const [i, { host }] of hosts.entries()) {
+        const foundation = `H${family === 4 ? toHex(Uint8Array.from(host.split('.').map(Number))) : toHex(sha1(new TextEncoder().encode(host)).subarray(0, 4))}`
+        const line = (tcpType: 'passive' | 'active', n: number, port: number): Candidate =>
+          ({ foundation, component: 1, priority: 126 * 2 ** 24 + (65_535 - n) * 256 + 255, host, port, family, type: 'host', tcpType })
+        candidates.push(line('passive', 2 * i, listener.local.port), line('active', 2 * i + 1, PLACEHOLDER_PORT))
+      }
+    }
+    if (candidates.length === 0) throw new JamiError('ERR_NO_ROUTE', 'no local address to connect from')
+    return { ufrag: this.#ufrag, password: this.#password, candidates: candidates.sort((a, b) => b.priority - a.priority).slice(0, MAX_LOCAL_CANDIDATES) }
+  }
+
+  /** Starts the checks; resolves with the connection that both sides use. @throws ERR_NO_ROUTE, ERR_CLOSED */
+  connect(remote: IceDescription): Promise<IceResult> {
+    this.#agent.start(remote, this.#env.clock.now())
+    this.#schedule()
+    return this.#result
+  }
+
+  /** After the link is made (or given up): stops listening, drops all connections but the winner's. Idempotent. */
+  async release(): Promise<void> {
+    this.#abort.abort()
+    this.#timer?.cancel()
+    for (const [id, connection] of this.#connections) if (id !== this.#winner) connection.destroy()
+    await Promise.all(this.#listeners.map((l) => l.close()))
+  }
+
+  /** Gives the negotiation up. */
+  async close(reason: JamiError): Promise<void> {
+    this.#winner = undefined
+    this.#fail(reason)
+    await this.release()
+  }
+
+  #fail(error: JamiError): void {
+    this.#reject(error)
+  }
+
+  #accept(socket: StreamSocket): void {
+    if (this.#abort.signal.aborted || this.#incoming >= MAX_INCOMING) return socket.abort()
+    this.#incoming++
+    const id = this.#agent.accepted(remoteOf(socket))
+    this.#adopt(id, socket)
+  }
+
+  async #connect(id: number, to: { host: string; port: number }): Promise<void> {
+    try {
+      const socket = await this.#env.network.connectStream(to, { signal: this.#abort.signal, timeoutMs: CONNECT_TIMEOUT_MS })
+      if (this.#abort.signal.aborted) return socket.abort()
+      this.#adopt(id, socket)
+      this.#agent.connected(id, remoteOf(socket), this.#env.clock.now())
+    } catch (error) {
+      if (this.#abort.signal.aborted) return
+      this.#env.logger.trace({ to, err: error }, 'a candidate could not be reached')
+      this.#agent.closed(id, this.#env.clock.now())
+    }
+    this.#schedule()
+  }
+
+  #adopt(id: number, socket: StreamSocket): void {
+    const connection = new FramedConnection(socket)
+    this.#connections.set(id, connection)
+    connection.onStun = (frame) => {
+      this.#agent.stun(id, frame, this.#env.clock.now())
+      this.#schedule()
+    }
+    connection.once('close', () => {
+      if (this.#agent.state === 'running') {
+        this.#agent.closed(id, this.#env.clock.now())
+        this.#schedule()
+      }
+    })
+    void connection.run()
+  }
+
+  #done(id: number, kind: CandidateType): void {
+    const connection = this.#connections.get(id)
+    if (!connection || connection.destroyed) return this.#fail(new JamiError('ERR_LINK_LOST', 'the nominated connection was lost'))
+    this.#winner = id
+    this.#resolve({ connection, controlling: this.#agent.controlling, kind })
+  }
+
+  #schedule(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    const atMs = this.#agent.nextMs
+    if (atMs === Number.POSITIVE_INFINITY || this.#abort.signal.aborted) return
+    this.#timer = this.#env.clock.after(Math.max(0, atMs - this.#env.clock.now()), () => {
+      this.#agent.tick(this.#env.clock.now())
+      this.#schedule()
+    })
+  }
+}
+
+function remoteOf(socket: StreamSocket): { address: Uint8Array; port: number } {
+  const { host, port, family } = socket.remote
+  if (family === 4) return { address: Uint8Array.from(host.split('.').map(Number)), port }
+  const [head = '', tail = ''] = host.split('::')
+  const words = (text: string) => (text === '' ? [] : text.split(':').map((w) => w.padStart(4, '0')))
+  const a = words(head)
+  const b = words(tail)
+  return { address: fromHex([...a, ...Array<string>(Math.max(0, 8 - a.length - b.length)).fill('0000'), ...b].join('').slice(0, 32).padEnd(32, '0')), port }
+}

@@ -1,0 +1,188 @@
+// A live link to a device: TLS, multiplexer, keep-alive and channels, until one of them ends it.
+// docs/protocol/02 §4.5–4.7. Proof: manager/connection-manager.test.ts (contract suite), interop.
+import type { TLSSocket } from 'node:tls'
+import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
+import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, SILENCE_MS, STALL_TIMEOUT_MS } from '../defaults.ts'
+import { MuxChannel } from '../mux/channel.ts'
+import { Mux } from '../mux/mux.ts'
+import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
+import type { FramedConnection } from './framed-connection.ts'
+
+export interface LinkOptions {
+  readonly env: Pick<BaseEnv, 'clock' | 'random' | 'logger'>
+  readonly socket: TLSSocket
+  readonly connection: FramedConnection
+  readonly peer: PeerIdentity
+  /** TLS client. */
+  readonly client: boolean
+  readonly kind: ChannelPath['kind']
+  /** Decides within 2.5 s; undefined or false declines. `open` gets the channel after the ACCEPT has left. */
+  readonly onRequest: (link: Link, name: string) => Promise<((channel: Channel) => void) | undefined>
+  readonly onClosed: (link: Link, reason: Error) => void
+}
+
+export class Link {
+  readonly peer: PeerIdentity
+  readonly openedAtMs: number
+  readonly #o: LinkOptions
+  readonly #mux: Mux
+  readonly #path: ChannelPath
+  readonly #full = new Set<MuxChannel>() // bounded by the channels
+  readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
+  #keepalive: Timer | undefined
+  #stall: Timer | undefined
+  #heardMs: number
+  #lastBytesIn = 0
+  #closed: Error | undefined
+  #ended: Promise<void> | undefined
+
+  constructor(options: LinkOptions) {
+    this.#o = options
+    this.peer = options.peer
+    const { clock } = options.env
+    const { socket, connection } = options
+    this.openedAtMs = clock.wallTimeMs()
+    this.#heardMs = clock.now()
+    const { host, port, family } = connection.socket.remote
+    this.#path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
+    this.#mux = new Mux(clock, options.client, {
+      send: (bytes) => socket.write(bytes),
+      onRequest: (name, id) => void this.#request(name, id),
+      onFatal: (error) => void this.close(error),
+    })
+    socket.on('drain', () => this.#mux.drained())
+    socket.once('end', () => void this.close(new JamiError('ERR_LINK_LOST', 'the peer closed the link')))
+    socket.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
+    socket.on('error', (error) => void this.close(JamiError.from(error, 'ERR_LINK_LOST')))
+    connection.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
+  }
+
+  /** Begins to read; handlers must be in place. */
+  start(): void {
+    this.#mux.start()
+    this.#o.socket.on('data', (bytes: Buffer) => this.#mux.receive(bytes))
+    if (this.#full.size === 0) this.#o.socket.resume()
+    this.#scheduleKeepalive()
+  }
+
+  get isOpen(): boolean {
+    return this.#closed === undefined
+  }
+
+  get channels(): number {
+    return this.#mux.channelCount
+  }
+
+  get bytesIn(): number {
+    return this.#o.connection.bytesIn
+  }
+
+  get bytesOut(): number {
+    return this.#o.connection.bytesOut
+  }
+
+  /** An open channel of this name, opened by either side. */
+  find(name: string): Channel | undefined {
+    return this.#open.get(name)
+  }
+
+  /** @throws ERR_CHANNEL_DECLINED, ERR_LINK_LOST, ERR_LIMIT, ERR_ABORTED, ERR_TIMEOUT */
+  async openChannel(name: string, signal: AbortSignal): Promise<Channel> {
+    throwIfAborted(signal)
+    const channel = this.#make(name)
+    try {
+      const accepted = await withOp(this.#o.env.clock, { signal, timeoutMs: CHANNEL_TIMEOUT_MS }, `channel ${name}`, () => this.#mux.open(name, channel))
+      if (!accepted) throw new JamiError('ERR_CHANNEL_DECLINED', `device ${this.peer.deviceId} declined channel ${name}`, { details: { name } })
+    } catch (error) {
+      this.#mux.abandon(channel)
+      channel.abort(JamiError.from(error))
+      throw error
+    }
+    this.#keep(channel)
+    return channel
+  }
+
+  /** Is the peer still there? Closes the link when it does not answer. */
+  probe(): void {
+    this.#mux.ping()
+  }
+
+  /** Ends all channels, says goodbye in TLS, closes the connection. Resolves when it is gone. */
+  close(reason: Error): Promise<void> {
+    this.#ended ??= this.#close(reason)
+    return this.#ended
+  }
+
+  async #close(reason: Error): Promise<void> {
+    this.#closed = reason
+    const { socket, connection, env } = this.#o
+    this.#keepalive?.cancel()
+    this.#stall?.cancel()
+    this.#mux.close(reason)
+    this.#o.onClosed(this, reason)
+    if (!socket.destroyed) {
+      socket.removeAllListeners('data')
+      socket.resume()
+      socket.end()
+      await withOp(env.clock, { timeoutMs: CLOSE_TIMEOUT_MS }, 'close_notify', () => new Promise<void>((resolve) => {
+        if (socket.destroyed || connection.destroyed) return resolve()
+        socket.once('close', () => resolve())
+        socket.once('end', () => resolve())
+        connection.once('close', () => resolve())
+      })).catch(() => {})
+    }
+    socket.destroy()
+    connection.destroy()
+  }
+
+  #make(name: string): MuxChannel {
+    return new MuxChannel(this.#mux, name, this.peer, this.#path, (channel, full) => this.#onFull(channel, full))
+  }
+
+  #keep(channel: MuxChannel): void {
+    this.#open.set(channel.name, channel)
+    void channel.closed.then(() => {
+      if (this.#open.get(channel.name) === channel) this.#open.delete(channel.name)
+    })
+  }
+
+  async #request(name: string, id: number): Promise<void> {
+    const open = await this.#o.onRequest(this, name).catch(() => undefined)
+    if (!open || this.#closed) return this.#mux.answer(id, undefined)
+    const channel = this.#make(name)
+    this.#keep(channel)
+    this.#mux.answer(id, channel)
+    open(channel)
+  }
+
+  /** One channel that is not read stops the whole link; it may do so only for a while. */
+  #onFull(channel: MuxChannel, full: boolean): void {
+    if (full) this.#full.add(channel)
+    else this.#full.delete(channel)
+    if (this.#full.size > 0) {
+      this.#o.socket.pause()
+      this.#stall ??= this.#o.env.clock.after(STALL_TIMEOUT_MS, () => {
+        this.#stall = undefined
+        for (const stuck of [...this.#full]) stuck.abort(new JamiError('ERR_LIMIT', `channel ${stuck.name} was not read for ${STALL_TIMEOUT_MS} ms`))
+      })
+      return
+    }
+    this.#stall?.cancel()
+    this.#stall = undefined
+    if (!this.#closed) this.#o.socket.resume()
+  }
+
+  #scheduleKeepalive(): void {
+    const { clock, random } = this.#o.env
+    this.#keepalive = clock.after(KEEPALIVE_MS + random.below(KEEPALIVE_JITTER_MS), () => {
+      const { connection } = this.#o
+      const now = clock.now()
+      if (connection.bytesIn !== this.#lastBytesIn) this.#heardMs = now
+      this.#lastBytesIn = connection.bytesIn
+      connection.sendStun(encodeStun({ type: BINDING_INDICATION, transaction: random.bytes(12) }))
+      if (now - this.#heardMs > SILENCE_MS) this.probe()
+      if (!this.#closed) this.#scheduleKeepalive()
+    })
+  }
+}
