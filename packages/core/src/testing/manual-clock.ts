@@ -25,7 +25,7 @@ interface Entry {
 const START_MS = 1_000_000
 const WALL_MS = Date.UTC(2026, 0, 1)
 const DEFAULT_LIMIT_MS = 3_600_000
-const IDLE_RESTS = 100
+const IDLE_RESTS = 400
 
 export class ManualClock implements Clock {
   readonly #wallOffset: number
