@@ -30,7 +30,7 @@ export class FramedConnection extends Duplex {
     try {
       for await (const chunk of this.socket) {
         this.bytesIn += chunk.length
-        for (const frame of decoder.push(chunk)) {
+        for (const frame of decoder.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))) {
           if (isStun(frame)) this.onStun(frame)
           else if (!this.push(frame)) {
             await new Promise<void>((resolve) => {

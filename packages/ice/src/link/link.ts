@@ -61,7 +61,7 @@ export class Link {
   /** Begins to read; handlers must be in place. */
   start(): void {
     this.#mux.start()
-    this.#o.socket.on('data', (bytes: Buffer) => this.#mux.receive(bytes))
+    this.#o.socket.on('data', (bytes: Buffer) => this.#mux.receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)))
     if (this.#full.size === 0) this.#o.socket.resume()
     this.#scheduleKeepalive()
   }

@@ -42,7 +42,7 @@ export class MuxChannel implements Channel, ChannelSink {
     if (this.#state !== 'open') throw this.#error ?? new JamiError('ERR_CHANNEL_CLOSED', `channel ${this.name} is closed`)
     if (bytes.length === 0) return
     for (let at = 0; at < bytes.length; at += MAX_PAYLOAD) {
-      const part = bytes.slice(at, at + MAX_PAYLOAD)
+      const part = Uint8Array.prototype.slice.call(bytes, at, at + MAX_PAYLOAD) // a copy, also of a Buffer
       const last = at + MAX_PAYLOAD >= bytes.length
       this.#unsentBytes += part.length
       const done = last && this.#unsentBytes > SEND_HIGH_BYTES ? deferred<void>() : undefined

@@ -117,7 +117,7 @@ export function encodeStun(m: StunMessage, password?: string): Uint8Array {
 /** Checks form and fingerprint (when there is one), not integrity. @throws ERR_CODEC */
 export function decodeStun(frame: Uint8Array): ParsedStun {
   if (!isStun(frame)) throw codecError('STUN message', `${frame.length} bytes`, 'a STUN message')
-  const raw = frame.slice()
+  const raw = new Uint8Array(frame) // a copy, also of a Buffer
   const view = new DataView(raw.buffer)
   const transaction = raw.subarray(8, 20)
   const m: { -readonly [K in keyof ParsedStun]: ParsedStun[K] } = { type: view.getUint16(0), transaction, raw, integrityAt: undefined }
