@@ -129,7 +129,7 @@ export class FakeConnectionManager implements ConnectionManager {
         const link = this.#links.get(device)
         if (!link) throw new JamiError('ERR_LINK_LOST', 'the link broke while the channel was opened')
         await delay(clock, latencyMs, over)
-        const taken = await clock.track(link.remote.asked(name, this.self))
+        const taken = await link.remote.asked(name, this.self)
         await delay(clock, latencyMs, over)
         const still = this.#links.get(device)
         if (still !== link) throw new JamiError('ERR_LINK_LOST', 'the link broke while the channel was opened')

@@ -37,7 +37,7 @@ export function secureLink(
   connection: FramedConnection,
   options: { client: boolean; context: SecureContext; verify: (chain: CertificateChain) => Promise<PeerIdentity>; signal: AbortSignal },
 ): Promise<{ socket: TLSSocket; peer: PeerIdentity }> {
-  return env.clock.track(withOp(env.clock, { signal: options.signal, timeoutMs: TLS_TIMEOUT_MS }, 'TLS handshake', async (signal) => {
+  return withOp(env.clock, { signal: options.signal, timeoutMs: TLS_TIMEOUT_MS }, 'TLS handshake', async (signal) => {
     const { context: secureContext, client } = options
     const socket = client
       ? connect({ socket: connection, secureContext, rejectUnauthorized: false, checkServerIdentity: () => undefined, ecdhCurve: CURVES, minVersion: 'TLSv1.2' })
@@ -62,5 +62,5 @@ export function secureLink(
       connection.destroy()
       throw error
     }
-  }))
+  })
 }
