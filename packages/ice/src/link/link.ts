@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, SILENCE_MS, STALL_TIMEOUT_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, SILENCE_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
@@ -31,7 +31,6 @@ export class Link {
   readonly #full = new Set<MuxChannel>() // bounded by the channels
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
-  #stall: Timer | undefined
   #heardMs: number
   #lastBytesIn = 0
   #closed: Error | undefined
@@ -47,7 +46,7 @@ export class Link {
     const { host, port, family } = connection.socket.remote
     this.#path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
     this.#mux = new Mux(clock, options.client, {
-      send: (bytes) => socket.write(bytes),
+      send: (bytes) => this.#send(bytes),
       onRequest: (name, id) => void this.#request(name, id),
       onFatal: (error) => void this.close(error),
     })
@@ -56,6 +55,15 @@ export class Link {
     socket.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
     socket.on('error', (error) => void this.close(JamiError.from(error, 'ERR_LINK_LOST')))
     connection.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
+  }
+
+  #send(bytes: Uint8Array): boolean {
+    const { socket } = this.#o
+    if (this.#closed || socket.destroyed) return false
+    const room = socket.write(bytes)
+    // only answers can pile up like this: data waits in its channel
+    if (socket.writableLength > MAX_UNSENT_BYTES) void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { allowed: MAX_UNSENT_BYTES } }))
+    return room
   }
 
   /** Begins to read; handlers must be in place. */
@@ -105,7 +113,7 @@ export class Link {
 
   /** Is the peer still there? Closes the link when it does not answer. */
   probe(): void {
-    this.#mux.ping()
+    if (this.#full.size === 0) this.#mux.ping() // else the answer could not be read, and the peer is not to blame
   }
 
   /** Ends all channels, says goodbye in TLS, closes the connection. Resolves when it is gone. */
@@ -118,7 +126,6 @@ export class Link {
     this.#closed = reason
     const { socket, connection, env } = this.#o
     this.#keepalive?.cancel()
-    this.#stall?.cancel()
     this.#mux.close(reason)
     this.#o.onClosed(this, reason)
     if (!socket.destroyed) {
@@ -156,21 +163,12 @@ export class Link {
     open(channel)
   }
 
-  /** One channel that is not read stops the whole link; it may do so only for a while. */
+  /** A channel that is not read stops the reading of the whole link, and so holds the peer's writers. */
   #onFull(channel: MuxChannel, full: boolean): void {
     if (full) this.#full.add(channel)
     else this.#full.delete(channel)
-    if (this.#full.size > 0) {
-      this.#o.socket.pause()
-      this.#stall ??= this.#o.env.clock.after(STALL_TIMEOUT_MS, () => {
-        this.#stall = undefined
-        for (const stuck of [...this.#full]) stuck.abort(new JamiError('ERR_LIMIT', `channel ${stuck.name} was not read for ${STALL_TIMEOUT_MS} ms`))
-      })
-      return
-    }
-    this.#stall?.cancel()
-    this.#stall = undefined
-    if (!this.#closed) this.#o.socket.resume()
+    if (this.#full.size > 0) this.#o.socket.pause()
+    else if (!this.#closed) this.#o.socket.resume()
   }
 
   #scheduleKeepalive(): void {

@@ -26,6 +26,12 @@ export function ice(): ConnectionsModule {
   return (env) => new Manager(env)
 }
 
+/** Something that waits for a link to a device; `closePeer` fails it. */
+interface Pending {
+  readonly device: DeviceId
+  readonly controller: AbortController
+}
+
 interface Waiting {
   readonly device: DeviceId
   readonly answer: Deferred<IceDescription>
@@ -40,6 +46,7 @@ export class Manager implements ConnectionManager {
   readonly #connecting = new Map<DeviceId, Promise<Link>>() // bounded by callers
   readonly #waitingForLink = new Map<DeviceId, Set<(link: Link) => void>>() // bounded by callers
   readonly #unique = new Map<string, Promise<Channel>>() // bounded by callers
+  readonly #pending = new Set<Pending>() // bounded by callers
   readonly #answers = new Map<number, Waiting>() // bounded by #connecting
   readonly #requestCounts = new Map<DeviceId, { minute: number; count: number }>() // bounded by MAX_COUNTED_DEVICES
   readonly #treated: TreatedIds
@@ -103,7 +110,22 @@ export class Manager implements ConnectionManager {
 
   async closePeer(peer: DeviceId | AccountUri, reason: Error = new JamiError('ERR_LINK_LOST', 'the link was closed here')): Promise<void> {
     const links = [...this.#links.values()].flat().filter((l) => l.peer.deviceId === peer || l.peer.accountId === peer)
-    await Promise.all(links.map((link) => link.close(reason)))
+    const closing = links.map((link) => link.close(reason))
+    for (const { device, controller } of [...this.#pending]) {
+      if (device === peer || (await this.#env.certificates.get(device))?.accountId === peer) controller.abort(JamiError.from(reason, 'ERR_LINK_LOST'))
+    }
+    await Promise.all(closing)
+  }
+
+  /** Runs `work` until `closePeer` of its device, at the latest. */
+  async #cancellable<T>(device: DeviceId, signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const pending: Pending = { device, controller: new AbortController() }
+    this.#pending.add(pending)
+    try {
+      return await work(AbortSignal.any([signal, pending.controller.signal]))
+    } finally {
+      this.#pending.delete(pending)
+    }
   }
 
   // ---------------------------------------------------------------- opening
@@ -133,7 +155,11 @@ export class Manager implements ConnectionManager {
     return (this.#links.get(device) ?? []).filter((link) => link.isOpen)
   }
 
-  async #open(device: DeviceId, name: string, options: OpenChannelOptions, signal: AbortSignal): Promise<Channel> {
+  #open(device: DeviceId, name: string, options: OpenChannelOptions, outer: AbortSignal): Promise<Channel> {
+    return this.#cancellable(device, outer, (signal) => this.#openOn(device, name, options, signal))
+  }
+
+  async #openOn(device: DeviceId, name: string, options: OpenChannelOptions, signal: AbortSignal): Promise<Channel> {
     for (let attempt = 1; ; attempt++) {
       let link = this.#openLinks(device)[0]
       if (!link) {
@@ -180,7 +206,7 @@ export class Manager implements ConnectionManager {
   #attempt(device: DeviceId, connType: string): Promise<Link> {
     let running = this.#connecting.get(device)
     if (!running) {
-      running = this.#request(device, connType).finally(() => this.#connecting.delete(device))
+      running = this.#cancellable(device, this.#tasks.signal, (signal) => this.#request(device, connType, signal)).finally(() => this.#connecting.delete(device))
       running.catch(() => {})
       this.#connecting.set(device, running)
       const tracked = running
@@ -190,9 +216,8 @@ export class Manager implements ConnectionManager {
   }
 
   /** We ask: ICE controlled, TLS server. */
-  async #request(device: DeviceId, connType: string): Promise<Link> {
-    const { certificates, clock, random, dht, identity, policy, logger } = this.#env
-    const { signal } = this.#tasks
+  async #request(device: DeviceId, connType: string, signal: AbortSignal): Promise<Link> {
+    const { certificates, clock, random, policy, logger } = this.#env
     const peer = await certificates.find(device, { signal })
     if (!peer) throw new JamiError('ERR_PEER_OFFLINE', `no certificate of device ${device} is known or published`)
     if (!policy.allowsLink(peer)) throw new JamiError('ERR_PEER_REFUSED', `account ${peer.accountId} is not allowed to connect`)
@@ -208,7 +233,7 @@ export class Manager implements ConnectionManager {
         if (JamiError.is(error, 'ERR_TIMEOUT')) throw new JamiError('ERR_PEER_REFUSED', `device ${device} did not answer: it is away, or does not take links from us`, { cause: error })
         throw error
       })
-      return await this.#secure(session, remote, peer)
+      return await this.#secure(session, remote, peer, signal)
     } finally {
       this.#answers.delete(id)
       await session.release()
@@ -282,7 +307,7 @@ export class Manager implements ConnectionManager {
       try {
         const description = await session.gather()
         this.#tasks.run('connection answer', () => this.#put(peer, { id: request.id, iceMessage: printIceDescription(description), isAnswer: true, connType: '' }))
-        await this.#secure(session, remote, peer)
+        await this.#secure(session, remote, peer, this.#tasks.signal)
       } finally {
         await session.release()
       }
@@ -293,10 +318,10 @@ export class Manager implements ConnectionManager {
 
   // ---------------------------------------------------------------- links
 
-  async #secure(session: IceSession, remote: IceDescription, expected: PeerIdentity): Promise<Link> {
+  async #secure(session: IceSession, remote: IceDescription, expected: PeerIdentity, signal: AbortSignal): Promise<Link> {
     const { identity, logger } = this.#env
-    const { signal } = this.#tasks
-    const onAbort = () => void session.close(new JamiError('ERR_CLOSED', 'the connection manager was stopped'))
+    throwIfAborted(signal)
+    const onAbort = () => void session.close(abortError(signal))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       const { connection, controlling, kind } = await session.connect(remote)

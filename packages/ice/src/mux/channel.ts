@@ -39,7 +39,7 @@ export class MuxChannel implements Channel, ChannelSink {
   // ---------------------------------------------------------------- application
 
   async write(bytes: Uint8Array): Promise<void> {
-    if (this.#state !== 'open') throw this.#error ?? new JamiError('ERR_CHANNEL_CLOSED', `channel ${this.name} is closed`)
+    if (this.#state !== 'open') throw this.#refusal()
     if (bytes.length === 0) return
     for (let at = 0; at < bytes.length; at += MAX_PAYLOAD) {
       const part = Uint8Array.prototype.slice.call(bytes, at, at + MAX_PAYLOAD) // a copy, also of a Buffer
@@ -140,11 +140,18 @@ export class MuxChannel implements Channel, ChannelSink {
     for (const reader of readers) reader.resolve()
   }
 
+  /** What a write gets when the channel is over. */
+  #refusal(): JamiError {
+    const reason = this.#error
+    if (JamiError.is(reason, 'ERR_LINK_LOST')) return reason
+    return new JamiError('ERR_CHANNEL_CLOSED', `channel ${this.name} is closed`, reason ? { cause: reason } : {})
+  }
+
   #finish(error: Error | undefined): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     this.#error = error
-    const failure = error ?? new JamiError('ERR_CHANNEL_CLOSED', `channel ${this.name} was closed`)
+    const failure = this.#refusal()
     for (const { done } of this.#unsent) {
       done?.promise.catch(() => {})
       done?.reject(failure)
