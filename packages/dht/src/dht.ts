@@ -246,6 +246,7 @@ class DhtNode implements Dht {
 
   /** Waits for the first connection, not longer than a search would be worth. */
   async #connected(signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
     if (this.#isConnected() || this.#hosts.size === 0) return
     await new Promise<void>((resolve) => {
       const done = () => {
