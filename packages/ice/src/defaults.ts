@@ -11,6 +11,8 @@ export const CONNECT_TIMEOUT_MS = 15_000
 export const CHECK_TIMEOUT_MS = 8_000
 /** From both descriptions to nomination, ms. */
 export const NEGOTIATION_TIMEOUT_MS = 25_000
+/** With no check left to make, ms that the peer has for connecting to us. */
+export const PASSIVE_GRACE_MS = 10_000
 /** Port of active candidates: a placeholder. */
 export const PLACEHOLDER_PORT = 9
 /** Candidates that we send, and that we use of a peer. */

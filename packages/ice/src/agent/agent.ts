@@ -2,7 +2,7 @@
 // effects go to the host, time comes in. docs/protocol/02 §2.4, §2.5, §2.8; RFC 8445, RFC 6544. Proof: agent/agent.test.ts.
 import { compareBytes } from '@jamikit/core/codec'
 import type { Random } from '@jamikit/core/contracts'
-import { CHECK_TIMEOUT_MS, MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS } from '../defaults.ts'
+import { CHECK_TIMEOUT_MS, MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS, PASSIVE_GRACE_MS } from '../defaults.ts'
 import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
 import { BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, decodeStun, encodeStun, hasIntegrity, type ParsedStun } from '../wire/stun.ts'
 
@@ -55,6 +55,8 @@ export class IceAgent {
   #queue: Candidate[] = [] // bounded by MAX_OUTGOING
   #nextConnectMs = Number.POSITIVE_INFINITY
   #deadlineMs = Number.POSITIVE_INFINITY
+  /** Everything of ours has failed: the peer may still connect, until then. */
+  #graceMs = Number.POSITIVE_INFINITY
   #nextId = 1
   #state: 'running' | 'done' | 'failed' = 'running'
 
@@ -75,7 +77,7 @@ export class IceAgent {
   }
 
   get nextMs(): number {
-    let next = Math.min(this.#nextConnectMs, this.#state === 'running' ? this.#deadlineMs : Number.POSITIVE_INFINITY)
+    let next = Math.min(this.#nextConnectMs, this.#state === 'running' ? Math.min(this.#deadlineMs, this.#graceMs) : Number.POSITIVE_INFINITY)
     for (const c of this.#connections.values()) if (c.check) next = Math.min(next, c.check.deadlineMs)
     return next
   }
@@ -84,6 +86,7 @@ export class IceAgent {
   start(remote: IceDescription, now: number): void {
     if (this.#remote) return
     this.#remote = remote
+    if (remote.candidates.length === 0) return this.#fail('the peer offers no candidate')
     this.#deadlineMs = now + NEGOTIATION_TIMEOUT_MS
     this.#queue = interleave(remote.candidates.filter((c) => c.tcpType === 'passive' && this.#o.families.has(c.family) && this.#o.mayConnect(c))).slice(0, MAX_OUTGOING)
     this.#nextConnectMs = this.#queue.length > 0 ? now : Number.POSITIVE_INFINITY
@@ -146,8 +149,8 @@ export class IceAgent {
         c.failedCheck = true
       }
     }
-    if (this.#state === 'running' && now >= this.#deadlineMs) this.#fail('no pair of candidates worked in time')
     this.#settle(now)
+    if (this.#state === 'running' && now >= Math.min(this.#deadlineMs, this.#graceMs)) this.#fail('no pair of candidates worked in time')
   }
 
   #request(c: Connection, m: ParsedStun, now: number): void {
@@ -208,6 +211,12 @@ export class IceAgent {
       if (!this.#controlling && c.nominated) return this.#done(c)
       if (this.#controlling && ![...this.#connections.values()].some((other) => other.check?.nominating)) return this.#check(c, now, true)
     }
+    if (this.#mayStillWork()) this.#graceMs = Number.POSITIVE_INFINITY
+    else this.#graceMs = Math.min(this.#graceMs, now + PASSIVE_GRACE_MS)
+  }
+
+  #mayStillWork(): boolean {
+    return this.#queue.length > 0 || [...this.#connections.values()].some((c) => c.state === 'connecting' || c.check !== undefined || c.valid)
   }
 
   #done(c: Connection): void {

@@ -1,12 +1,13 @@
 // One negotiation: listens, offers candidates, opens and accepts connections for the agent, hands over the one that won.
 // docs/protocol/02 §2.3, §2.4 (traps 1 to 3), §2.8. Proof: link/ice-session.test.ts.
 import { JamiError } from '@jamikit/core/base'
-import { fromHex, toHex } from '@jamikit/core/codec'
+import { toHex } from '@jamikit/core/codec'
 import type { BaseEnv, StreamListener, StreamSocket, Timer } from '@jamikit/core/contracts'
 import { sha1 } from '@jamikit/core/crypto'
 import { IceAgent } from '../agent/agent.ts'
 import { CONNECT_TIMEOUT_MS, MAX_INCOMING, MAX_LOCAL_CANDIDATES, PLACEHOLDER_PORT } from '../defaults.ts'
 import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
+import { addressBytes, isLinkLocal, isLoopback, mayConnectTo } from '../wire/address.ts'
 import { FramedConnection } from './framed-connection.ts'
 
 export interface IceResult {
@@ -17,12 +18,9 @@ export interface IceResult {
 
 type Env = Pick<BaseEnv, 'clock' | 'random' | 'network' | 'logger'>
 
-function isLinkLocal(host: string): boolean {
-  return /^fe[89ab]/i.test(host)
-}
-
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.')
+/** Bytes of an address that the network gave us. */
+function bytesOf(host: string): Uint8Array {
+  return addressBytes(host) ?? new Uint8Array(4)
 }
 
 export class IceSession {
@@ -46,9 +44,9 @@ export class IceSession {
     this.#ufrag = toHex(env.random.bytes(4))
     this.#password = toHex(env.random.bytes(16))
     const all = env.network.addresses()
-    const usable = all.filter((a) => !isLinkLocal(a.host))
+    const usable = all.filter((a) => !isLinkLocal(bytesOf(a.host)))
     this.#hosts = usable.length > 0 ? usable : all
-    const onlyLoopback = this.#hosts.every((a) => isLoopback(a.host))
+    const onlyLoopback = this.#hosts.every((a) => isLoopback(bytesOf(a.host)))
     this.#result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -56,7 +54,8 @@ export class IceSession {
     this.#result.catch(() => {}) // whoever waits for `connected` gets it
     this.#agent = new IceAgent({
       controlling, ufrag: this.#ufrag, password: this.#password, random: env.random, families: new Set(this.#hosts.map((h) => h.family)),
-      mayConnect: (c) => (onlyLoopback || !isLoopback(c.host)) && !/^(0\.|22[4-9]\.|2[3-5]\d\.|ff)/i.test(c.host) && c.host !== '::' && !isLinkLocal(c.host),
+      // a machine without any other address (tests) talks to itself
+      mayConnect: (c) => mayConnectTo(bytesOf(c.host)) || (onlyLoopback && isLoopback(bytesOf(c.host))),
     }, {
       connect: (id, to) => void this.#connect(id, to),
       send: (id, stun) => this.#connections.get(id)?.sendStun(stun),
@@ -81,7 +80,7 @@ export class IceSession {
       if (this.#abort.signal.aborted) await listener.close()
       this.#listeners.push(listener)
       for (const [i, { host }] of hosts.entries()) {
-        const foundation = `H${family === 4 ? toHex(Uint8Array.from(host.split('.').map(Number))) : toHex(sha1(new TextEncoder().encode(host)).subarray(0, 4))}`
+        const foundation = `H${family === 4 ? toHex(bytesOf(host)) : toHex(sha1(new TextEncoder().encode(host)).subarray(0, 4))}`
         const line = (tcpType: 'passive' | 'active', n: number, port: number): Candidate =>
           ({ foundation, component: 1, priority: 126 * 2 ** 24 + (65_535 - n) * 256 + 255, host, port, family, type: 'host', tcpType })
         candidates.push(line('passive', 2 * i, listener.local.port), line('active', 2 * i + 1, PLACEHOLDER_PORT))
@@ -174,11 +173,5 @@ export class IceSession {
 }
 
 function remoteOf(socket: StreamSocket): { address: Uint8Array; port: number } {
-  const { host, port, family } = socket.remote
-  if (family === 4) return { address: Uint8Array.from(host.split('.').map(Number)), port }
-  const [head = '', tail = ''] = host.split('::')
-  const words = (text: string) => (text === '' ? [] : text.split(':').map((w) => w.padStart(4, '0')))
-  const a = words(head)
-  const b = words(tail)
-  return { address: fromHex([...a, ...Array<string>(Math.max(0, 8 - a.length - b.length)).fill('0000'), ...b].join('').slice(0, 32).padEnd(32, '0')), port }
+  return { address: bytesOf(socket.remote.host), port: socket.remote.port }
 }

@@ -3,9 +3,9 @@
 import type { SecureContext } from 'node:tls'
 import { abortError, deferred, type Deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
 import type {
-  AccountUri, CertificateChain, Channel, ChannelHandler, ConnectionManager, ConnectionsModule, DeviceId, LinkInfo, OpenChannelOptions, PeerIdentity,
+  AccountUri, CertificateChain, Channel, ChannelHandler, ConnectionManager, ConnectionsModule, DeviceId, InfoHash, LinkInfo, OpenChannelOptions, PeerIdentity,
 } from '@jamikit/core/contracts'
-import { deviceIdOf, peerKey } from '@jamikit/core/identity'
+import { deviceIdOf, infoHashOf, peerKey, shortIdOf } from '@jamikit/core/identity'
 import { ACCEPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS, MAX_INCOMING_NEGOTIATIONS, MAX_LINKS_PER_DEVICE, REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
 import { IceSession } from '../link/ice-session.ts'
 import { Link } from '../link/link.ts'
@@ -20,6 +20,10 @@ const MAX_COUNTED_DEVICES = 10_000
 const LINK_TRIES = 2
 
 type Env = Parameters<ConnectionsModule>[0]
+
+function shortPeerKey(shortId: InfoHash): InfoHash {
+  return infoHashOf(`peer:${shortId}`)
+}
 
 /** Links for createJamiNode(). */
 export function ice(): ConnectionsModule {
@@ -70,7 +74,9 @@ export class Manager implements ConnectionManager {
     this.#started ??= (async () => {
       if (this.#stopped) return
       await this.#treated.load()
-      this.#tasks.run('connection requests', (signal) => this.#listen(signal))
+      const { deviceId, deviceShortId } = this.#env.identity
+      this.#tasks.run('connection requests', (signal) => this.#listen(peerKey(deviceId), false, signal))
+      this.#tasks.run('connection requests, old form', (signal) => this.#listen(shortPeerKey(deviceShortId), true, signal))
     })()
     return this.#started
   }
@@ -240,20 +246,22 @@ export class Manager implements ConnectionManager {
     }
   }
 
-  async #put(peer: PeerIdentity, request: PeerRequest): Promise<void> {
+  async #put(peer: PeerIdentity, request: PeerRequest, short = false): Promise<void> {
     const { dht, identity } = this.#env
-    await dht.put(peerKey(peer.deviceId), {
-      data: encodePeerRequest(request), userType: USER_TYPE, sign: identity.privateKey, encryptTo: peer.chain[0].publicKey, pushType: request.connType,
+    await dht.put(short ? shortPeerKey(shortIdOf(peer.chain[0].publicKey)) : peerKey(peer.deviceId), {
+      data: encodePeerRequest(request), userType: USER_TYPE, sign: identity.privateKey, encryptTo: peer.chain[0].publicKey,
+      ...(request.connType === '' ? {} : { pushType: request.connType }),
     }, { signal: this.#tasks.signal })
   }
 
   // ---------------------------------------------------------------- incoming
 
-  async #listen(signal: AbortSignal): Promise<void> {
+  /** @param short the key of devices that know only the short id: an answer goes back on the form by which the request came */
+  async #listen(key: InfoHash, short: boolean, signal: AbortSignal): Promise<void> {
     const { dht, identity, clock, logger } = this.#env
     while (!signal.aborted) {
       try {
-        for await (const { value, expired } of dht.listen(peerKey(identity.deviceId), { decryptWith: identity.privateKey, userType: USER_TYPE, signal })) {
+        for await (const { value, expired } of dht.listen(key, { decryptWith: identity.privateKey, userType: USER_TYPE, signal })) {
           if (expired || !value.signer || !value.encrypted) continue
           let request: PeerRequest
           try {
@@ -262,10 +270,11 @@ export class Manager implements ConnectionManager {
             logger.debug({ err }, 'a connection request was refused')
             continue
           }
-          const from = deviceIdOf(value.signer)
+          const { signer } = value
+          const from = deviceIdOf(signer)
           if (!this.#treated.take(request.id)) continue
           if (request.isAnswer) this.#answer(from, request)
-          else this.#tasks.run(`request of ${from}`, () => this.#incoming(from, request))
+          else this.#tasks.run(`request of ${from}`, () => this.#incoming(from, signer, request, short))
         }
       } catch (err) {
         if (!signal.aborted) logger.debug({ err }, 'listening for requests again')
@@ -295,18 +304,18 @@ export class Manager implements ConnectionManager {
   }
 
   /** They ask: ICE controlling, TLS client. Whoever may not connect hears nothing. */
-  async #incoming(from: DeviceId, request: PeerRequest): Promise<void> {
+  async #incoming(from: DeviceId, signer: Uint8Array, request: PeerRequest, short: boolean): Promise<void> {
     const { certificates, policy, logger } = this.#env
     if (from === this.#env.identity.deviceId || !this.#countRequest(from) || this.#negotiating >= MAX_INCOMING_NEGOTIATIONS) return
     this.#negotiating++
     try {
-      const peer = await certificates.find(from, { signal: this.#tasks.signal })
+      const peer = await certificates.find(from, { shortId: shortIdOf(signer), signal: this.#tasks.signal })
       if (!peer || !policy.allowsLink(peer)) return logger.debug({ from, known: peer !== undefined }, 'a connection request was not answered')
       const remote = parseIceDescription(request.iceMessage)
       const session = new IceSession(this.#env, true)
       try {
         const description = await session.gather()
-        this.#tasks.run('connection answer', () => this.#put(peer, { id: request.id, iceMessage: printIceDescription(description), isAnswer: true, connType: '' }))
+        this.#tasks.run('connection answer', () => this.#put(peer, { id: request.id, iceMessage: printIceDescription(description), isAnswer: true, connType: '' }, short))
         await this.#secure(session, remote, peer, this.#tasks.signal)
       } finally {
         await session.release()

@@ -1,6 +1,7 @@
 // The ICE description of a device: credentials and candidate lines. Pure. docs/protocol/02 §2.1. Proof: wire/ice-text.test.ts.
 import { codecError } from '@jamikit/core/base'
 import { MAX_REMOTE_CANDIDATES } from '../defaults.ts'
+import { addressBytes } from './address.ts'
 
 export type TcpType = 'active' | 'passive' | 'so'
 export type CandidateType = 'host' | 'srflx' | 'prflx' | 'relay'
@@ -31,8 +32,8 @@ export function printIceDescription(d: IceDescription): string {
 }
 
 function familyOf(host: string): 4 | 6 | undefined {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(host)) return host.split('.').every((b) => Number(b) < 256) ? 4 : undefined
-  return host.length <= 45 && /^[0-9a-fA-F:]*:[0-9a-fA-F:.]*$/.test(host) ? 6 : undefined
+  const bytes = addressBytes(host)
+  return bytes && (bytes.length === 4 ? 4 : 6)
 }
 
 /** Undefined for lines that are not usable TCP candidates of component 1; what follows tcptype is ignored. */
