@@ -91,7 +91,7 @@ async function receive(channel: Channel): Promise<void> {
   let head = Buffer.alloc(0)
   let total = -1
   let got = 0
-  for await (const chunk of channel as AsyncIterable<Buffer>) {
+  for await (const chunk of channel.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     let bytes = chunk
     if (total < 0) {
       head = Buffer.concat([head, bytes])
