@@ -1,0 +1,37 @@
+// Tunables of conversations, with unit and source. Values only. docs/protocol/04 §3.9, §4.7, §5.
+/** Compressed bytes received in one fetch. */
+export const MAX_FETCH_BYTES = 256 << 20
+/** Inflated bytes of one fetch, of one object, and objects of one fetch. */
+export const MAX_INFLATED_BYTES = 512 << 20
+export const MAX_OBJECT_BYTES = 64 << 20
+export const MAX_OBJECTS = 500_000
+export const MAX_DELTA_DEPTH = 64
+/** One tree: entries in all, and levels. */
+export const MAX_TREE_ENTRIES = 20_000
+export const MAX_TREE_DEPTH = 8
+/** One commit object. */
+export const MAX_COMMIT_BYTES = 1 << 20
+/** One pkt-line. */
+export const MAX_PKT = 65_520
+/** No progress of a peer in a git session, ms. */
+export const SESSION_IDLE_MS = 60_000
+/** Haves in our requests: below 20, so that one write holds the request. */
+export const MAX_HAVES = 19
+/** Haves a peer may send in one request. */
+export const MAX_PEER_HAVES = 4096
+/** Cloning is tried again after this, doubled each time, ms. */
+export const CLONE_RETRY_FIRST_MS = 5_000
+export const CLONE_RETRY_MAX_MS = 12 * 3_600_000
+/** Clones that fail validation before we give up until the next start. */
+export const MAX_VALIDATION_FAILURES = 3
+/** A merge waits up to this before it is written, in case the other side merges first, ms. */
+export const MERGE_JITTER_MS = 250
+export const MAX_CONVERSATIONS = 10_000
+/** Git channels that one device may open for one conversation. */
+export const MAX_SERVED_CHANNELS = 4
+/** Asking for an invitation, per peer and conversation, ms. */
+export const ASK_INVITE_MS = 60_000
+/** Typing ends by itself, ms. */
+export const TYPING_MS = 12_000
+/** Remembered idempotency keys per conversation. */
+export const MAX_KEYS = 10_000

@@ -1,0 +1,2 @@
+// Names of @jamikit/swarm; nothing else.
+export { swarm } from './conversation/conversations.ts'
