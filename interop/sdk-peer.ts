@@ -40,14 +40,10 @@ const messageOf = (message: Message): SdkMessage => ({
 
 // ---- life ------------------------------------------------------------------------------------------------------------
 
-let forged: Promise<unknown> = Promise.resolve()
-
 async function start(options: SdkStart): Promise<object> {
   // loaded here, so that scenarios of the DHT alone do not load the rest
   const [{ createJamiNode }, { ice }] = await Promise.all([import('jamikit'), import('@jamikit/ice')])
-  const lying = () => withBrokenChain(ice(), (work) => {
-    forged = work
-  })
+  const lying = () => withBrokenChain(ice())
   node = await createJamiNode({
     ...(options.storage === undefined || options.storage === '' ? {} : { storage: options.storage }),
     network: { bootstrap: options.bootstrap },
@@ -61,7 +57,6 @@ async function start(options: SdkStart): Promise<object> {
   account = await node.accounts.open(options.account, { displayName: options.displayName ?? '' })
   watch(account)
   await account.ready({ timeoutMs: 60_000 })
-  await forged
   return { uri: account.uri, deviceId: account.deviceId }
 }
 
