@@ -12,16 +12,26 @@ export function lineLogger(level: LogLevel, write: (line: string) => void, bindi
   const at = (name: Exclude<LogLevel, 'silent'>) =>
     LEVELS.indexOf(name) < LEVELS.indexOf(level)
       ? nothing
-      : (fields: object, message?: string) => write(JSON.stringify({ level: name, ...bindings, ...fields, msg: message }, plain))
+      : (fields: object, message?: string) => write(lineOf({ level: name, ...bindings, ...fields, msg: message }))
   return {
     trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'),
     child: (more) => lineLogger(level, write, { ...bindings, ...more }),
   }
 }
 
-function plain(_key: string, value: unknown): unknown {
+/** Never throws: a log line must not end a connection. */
+function lineOf(entry: object): string {
+  try {
+    return JSON.stringify(entry, plain)
+  } catch (error) {
+    return JSON.stringify({ level: 'warn', msg: `a log entry could not be written: ${String(error)}` })
+  }
+}
+
+function plain(this: unknown, key: string, shown: unknown): unknown {
+  const value = (this as Record<string, unknown>)[key] // before toJSON, which would print the bytes of a Buffer
   if (value instanceof Error) return { name: value.name, message: value.message, code: (value as { code?: unknown }).code, cause: value.cause, stack: value.stack }
   if (typeof value === 'bigint') return value.toString()
   if (value instanceof Uint8Array) return `${value.length} bytes`
-  return value
+  return shown
 }

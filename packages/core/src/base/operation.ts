@@ -37,10 +37,10 @@ export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, 
     timeoutMs === undefined || timeoutMs === Infinity
       ? undefined
       : clock.after(timeoutMs, () => fail(new JamiError('ERR_TIMEOUT', `${what}: no result within ${timeoutMs} ms`, { details: { timeoutMs } })))
-  const running = work(controller.signal)
-  running.catch(() => {}) // when it loses the race its rejection is already reported by the winner
   stopped.catch(() => {})
   try {
+    const running = work(controller.signal)
+    running.catch(() => {}) // when it loses the race its rejection is already reported by the winner
     return await Promise.race([running, stopped])
   } finally {
     timer?.cancel()

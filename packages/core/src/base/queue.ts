@@ -52,6 +52,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
       if ('error' in over) w.reject(over.error)
       else w.resolve({ value: undefined, done: true })
     }
+    if (waiting.length > 0) this.#over = {} // an error is reported once
     this.#onReturn?.()
   }
 

@@ -1,9 +1,10 @@
 // Background work of a service: nothing floats. Every task is tracked, its failure reported, and `close()` waits for all.
-import type { Clock } from '../contracts/clock.ts'
+import type { Clock, Timer } from '../contracts/clock.ts'
 import { JamiError } from './errors.ts'
 
 export class Tasks {
-  readonly #running = new Set<Promise<void>>()
+  readonly #running = new Set<Promise<void>>() // bounded by the service's own calls, as the timers are
+  readonly #timers = new Set<Timer>()
   readonly #controller = new AbortController()
   readonly #clock: Clock
   readonly #onError: (error: unknown, what: string) => void
@@ -34,23 +35,26 @@ export class Tasks {
   }
 
   /** Runs `fn` after a delay unless closed before. */
-  after(delayMs: number, what: string, fn: () => void | Promise<void>): { cancel(): void } {
+  after(delayMs: number, what: string, fn: () => void | Promise<void>): Timer {
     if (this.#controller.signal.aborted) return { cancel() {} }
-    const cancel = () => {
-      timer.cancel()
-      this.#controller.signal.removeEventListener('abort', cancel)
-    }
     const timer = this.#clock.after(delayMs, () => {
-      this.#controller.signal.removeEventListener('abort', cancel)
+      this.#timers.delete(timer)
       this.run(what, async () => fn())
     })
-    this.#controller.signal.addEventListener('abort', cancel, { once: true })
-    return { cancel }
+    this.#timers.add(timer)
+    return {
+      cancel: () => {
+        this.#timers.delete(timer)
+        timer.cancel()
+      },
+    }
   }
 
-  /** Aborts the signal and waits for every task. Idempotent. */
+  /** Aborts the signal, cancels the timers and waits for every task. Idempotent. A task must not wait for it. */
   async close(): Promise<void> {
     if (!this.#controller.signal.aborted) this.#controller.abort(new JamiError('ERR_CLOSED', 'the service was stopped'))
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 }

@@ -78,7 +78,8 @@ class Writer {
   }
 
   take(): Uint8Array {
-    return this.#buffer.slice(0, this.#length)
+    const wasted = this.#buffer.length - this.#length
+    return this.#length > 4096 && wasted < this.#length / 4 ? this.#buffer.subarray(0, this.#length) : this.#buffer.slice(0, this.#length)
   }
 }
 
@@ -206,6 +207,23 @@ class Reader {
     return this.#bytes.slice(at, at + length)
   }
 
+  #text(length: number): string {
+    if (length > this.#maxBytes) throw limitError('msgpack str/bin length', length, this.#maxBytes)
+    const at = this.#need(length)
+    const bytes = this.#bytes
+    let ascii = ''
+    if (length <= 32) {
+      let i = at
+      for (; i < at + length; i++) {
+        const byte = bytes[i] as number
+        if (byte >= 0x80) break
+        ascii += String.fromCharCode(byte)
+      }
+      if (i === at + length) return ascii
+    }
+    return fromUtf8(bytes.subarray(at, at + length), 'msgpack str')
+  }
+
   #count(n: number, depth: number): number {
     if (depth >= this.#depth) throw limitError('msgpack depth', depth + 1, this.#depth)
     this.#items += n
@@ -237,6 +255,7 @@ class Reader {
   }
 
   #ext(length: number): MsgpackExt {
+    if (length > this.#maxBytes) throw limitError('msgpack str/bin length', length, this.#maxBytes)
     const type = this.#view.getInt8(this.#need(1))
     return new MsgpackExt(type, this.#blob(length))
   }
@@ -246,7 +265,7 @@ class Reader {
     if (tag < 0x80) return tag
     if (tag < 0x90) return this.#map(tag & 0x0f, depth)
     if (tag < 0xa0) return this.#array(tag & 0x0f, depth)
-    if (tag < 0xc0) return fromUtf8(this.#blob(tag & 0x1f), 'msgpack str')
+    if (tag < 0xc0) return this.#text(tag & 0x1f)
     if (tag >= 0xe0) return tag - 0x100
     switch (tag) {
       case 0xc0: return null
@@ -273,9 +292,9 @@ class Reader {
       case 0xd6: return this.#ext(4)
       case 0xd7: return this.#ext(8)
       case 0xd8: return this.#ext(16)
-      case 0xd9: return fromUtf8(this.#blob(this.#u(1)), 'msgpack str')
-      case 0xda: return fromUtf8(this.#blob(this.#u(2)), 'msgpack str')
-      case 0xdb: return fromUtf8(this.#blob(this.#u(4)), 'msgpack str')
+      case 0xd9: return this.#text(this.#u(1))
+      case 0xda: return this.#text(this.#u(2))
+      case 0xdb: return this.#text(this.#u(4))
       case 0xdc: return this.#array(this.#u(2), depth)
       case 0xdd: return this.#array(this.#u(4), depth)
       case 0xde: return this.#map(this.#u(2), depth)
@@ -305,35 +324,199 @@ export function decodeMsgpack(bytes: Uint8Array, limits: MsgpackLimits = {}): Ms
   return read.value
 }
 
-/** Objects out of a byte stream: keeps the incomplete rest, at most `maxObjectBytes` of it. */
-export class MsgpackStream {
-  #rest = new Uint8Array(0)
-  readonly #limits: MsgpackLimits
+/**
+ * Finds where an object ends, token by token, and goes on where it stopped when more bytes come: every byte is looked at
+ * once, however the stream is cut. Enforces the limits before the bytes they concern are kept.
+ */
+class Scanner {
+  readonly #maxDepth: number
+  readonly #maxItems: number
+  readonly #maxBytes: number
   readonly #maxObjectBytes: number
+  /** Values still missing at each open level. */
+  readonly #open: number[] = [] // bounded by maxDepth
+  #items = 0
+  /** Offset of the next token from the object's start; may lie beyond what is there. */
+  #at = 0
+  #done = false
+
+  constructor(maxObjectBytes: number, limits: MsgpackLimits) {
+    this.#maxObjectBytes = maxObjectBytes
+    this.#maxDepth = limits.maxDepth ?? 16
+    this.#maxItems = limits.maxItems ?? 65_536
+    this.#maxBytes = limits.maxBytes ?? 1 << 20
+  }
+
+  /** Length of the object that begins at `start`, or undefined when it is not whole. @throws ERR_CODEC, ERR_LIMIT */
+  scan(bytes: Uint8Array, start: number, end: number): number | undefined {
+    while (!this.#done) {
+      const at = start + this.#at
+      const tag = bytes[at]
+      if (at >= end || tag === undefined) return undefined
+      const { size, kind } = headerOf(tag)
+      if (at + 1 + size > end) return undefined
+      let n = tag
+      if (size > 0) {
+        n = 0
+        for (let i = 1; i <= size; i++) n = n * 256 + (bytes[at + i] as number)
+      }
+      this.#at += 1 + size
+      if (kind === 'scalar') this.#close()
+      else if (kind === 'fix') {
+        this.#skip(tag)
+      } else if (kind === 'blob' || kind === 'ext') {
+        this.#checkBlob(n)
+        this.#advance(kind === 'ext' ? n + 1 : n)
+        this.#close()
+      } else this.#enter(n, kind === 'map')
+    }
+    return start + this.#at <= end ? this.#at : undefined
+  }
+
+  reset(): void {
+    this.#open.length = 0
+    this.#items = 0
+    this.#at = 0
+    this.#done = false
+  }
+
+  #skip(tag: number): void {
+    if (tag >= 0xd4 && tag <= 0xd8) {
+      this.#advance(1 + (1 << (tag - 0xd4)))
+      this.#close()
+    } else if (tag >= 0xa0 && tag < 0xc0) {
+      this.#checkBlob(tag & 0x1f)
+      this.#advance(tag & 0x1f)
+      this.#close()
+    } else this.#enter(tag & 0x0f, tag < 0x90)
+  }
+
+  #advance(n: number): void {
+    this.#at += n
+    if (this.#at > this.#maxObjectBytes) throw limitError('msgpack object length', this.#at, this.#maxObjectBytes)
+  }
+
+  #checkBlob(n: number): void {
+    if (n > this.#maxBytes) throw limitError('msgpack str/bin length', n, this.#maxBytes)
+  }
+
+  #enter(n: number, isMap: boolean): void {
+    if (this.#open.length >= this.#maxDepth) throw limitError('msgpack depth', this.#open.length + 1, this.#maxDepth)
+    this.#items += n
+    if (this.#items > this.#maxItems) throw limitError('msgpack items', this.#items, this.#maxItems)
+    this.#advance(0)
+    if (n === 0) this.#close()
+    else this.#open.push(isMap ? 2 * n : n)
+  }
+
+  /** A value is over: so are the levels it was the last one of. */
+  #close(): void {
+    this.#advance(0)
+    for (let level = this.#open.length - 1; level >= 0; level--) {
+      const left = (this.#open[level] as number) - 1
+      if (left > 0) {
+        this.#open[level] = left
+        return
+      }
+      this.#open.pop()
+    }
+    this.#done = true
+  }
+}
+
+interface TokenHeader {
+  /** Bytes of the length, count or scalar after the tag. */
+  readonly size: number
+  readonly kind: 'scalar' | 'fix' | 'blob' | 'ext' | 'array' | 'map'
+}
+
+const SCALAR: TokenHeader = { size: 0, kind: 'scalar' }
+const FIX: TokenHeader = { size: 0, kind: 'fix' }
+const BY_TAG: readonly (TokenHeader | undefined)[] = Array.from({ length: 256 }, (_, tag): TokenHeader | undefined => {
+  if (tag < 0x80 || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) return SCALAR
+  if (tag < 0xc0 || (tag >= 0xd4 && tag <= 0xd8)) return FIX
+  if (tag >= 0xc4 && tag <= 0xc6) return { size: 1 << (tag - 0xc4), kind: 'blob' }
+  if (tag >= 0xc7 && tag <= 0xc9) return { size: 1 << (tag - 0xc7), kind: 'ext' }
+  if (tag === 0xca || tag === 0xcb) return { size: tag === 0xca ? 4 : 8, kind: 'scalar' }
+  if (tag >= 0xcc && tag <= 0xd3) return { size: 1 << (tag & 3), kind: 'scalar' }
+  if (tag >= 0xd9 && tag <= 0xdb) return { size: 1 << (tag - 0xd9), kind: 'blob' }
+  if (tag === 0xdc || tag === 0xdd) return { size: tag === 0xdc ? 2 : 4, kind: 'array' }
+  if (tag === 0xde || tag === 0xdf) return { size: tag === 0xde ? 2 : 4, kind: 'map' }
+  return undefined
+})
+
+function headerOf(tag: number): TokenHeader {
+  const header = BY_TAG[tag]
+  if (!header) throw codecError('msgpack tag', `0x${tag.toString(16)}`, 'a defined type')
+  return header
+}
+
+/** Objects out of a byte stream, each at most `maxObjectBytes` long; keeps the incomplete rest, and looks at no byte twice. */
+export class MsgpackStream {
+  readonly #limits: MsgpackLimits
+  readonly #scanner: Scanner
+  readonly #maxObjectBytes: number
+  /** The incomplete object: the first `#length` bytes. */
+  #buffer = new Uint8Array(0) // bounded by maxObjectBytes, doubled when full
+  #length = 0
 
   constructor(maxObjectBytes: number, limits: MsgpackLimits = {}) {
     this.#maxObjectBytes = maxObjectBytes
     this.#limits = limits
+    this.#scanner = new Scanner(maxObjectBytes, limits)
   }
 
-  /** Complete objects in order. @throws ERR_CODEC, ERR_LIMIT; the stream cannot be used afterwards */
+  /** True when nothing of an incomplete object waits. */
+  get atBoundary(): boolean {
+    return this.#length === 0
+  }
+
+  /** Complete objects in order. The chunk is not kept. @throws ERR_CODEC, ERR_LIMIT; the stream cannot be used afterwards */
   push(chunk: Uint8Array): MsgpackValue[] {
-    let bytes = chunk
-    if (this.#rest.length > 0) {
-      bytes = new Uint8Array(this.#rest.length + chunk.length)
-      bytes.set(this.#rest)
-      bytes.set(chunk, this.#rest.length)
-    }
     const out: MsgpackValue[] = []
     let at = 0
-    while (at < bytes.length) {
-      const read = readMsgpack(bytes, at, this.#limits)
-      if (!read) break
-      out.push(read.value)
-      at = read.end
+    if (this.#length > 0) {
+      const had = this.#length
+      this.#append(chunk)
+      const length = this.#scanner.scan(this.#buffer, 0, this.#length)
+      if (length === undefined) return this.#wait(out)
+      out.push(decodeMsgpack(this.#buffer.subarray(0, length), this.#limits))
+      this.#forget()
+      at = length - had
     }
-    if (bytes.length - at > this.#maxObjectBytes) throw limitError('msgpack object length', bytes.length - at, this.#maxObjectBytes)
-    this.#rest = bytes.slice(at)
+    while (at < chunk.length) {
+      const length = this.#scanner.scan(chunk, at, chunk.length)
+      if (length === undefined) {
+        this.#append(chunk.subarray(at))
+        return this.#wait(out)
+      }
+      out.push(decodeMsgpack(chunk.subarray(at, at + length), this.#limits))
+      this.#scanner.reset()
+      at += length
+    }
     return out
+  }
+
+  #wait(out: MsgpackValue[]): MsgpackValue[] {
+    if (this.#length >= this.#maxObjectBytes) throw limitError('msgpack object length', this.#length + 1, this.#maxObjectBytes)
+    return out
+  }
+
+  #append(bytes: Uint8Array): void {
+    const needed = Math.min(this.#length + bytes.length, this.#maxObjectBytes)
+    const room = needed - this.#length // what is beyond cannot belong to this object
+    if (needed > this.#buffer.length) {
+      const next = new Uint8Array(Math.max(needed, Math.min(2 * this.#buffer.length, this.#maxObjectBytes)))
+      next.set(this.#buffer.subarray(0, this.#length))
+      this.#buffer = next
+    }
+    this.#buffer.set(bytes.subarray(0, room), this.#length)
+    this.#length = needed
+  }
+
+  #forget(): void {
+    this.#scanner.reset()
+    this.#length = 0
+    if (this.#buffer.length > 65_536) this.#buffer = new Uint8Array(0)
   }
 }
