@@ -24,6 +24,8 @@ type Env = Parameters<ConversationsModule>[0]
 const OPEN_TIMEOUT_MS = 60_000
 const MAX_ASKED = 4096
 const MAX_TYPERS = 1024
+/** A peer that had more than we has merged after this, ms. */
+const MERGED_BY_PEER_MS = 300
 
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
@@ -400,6 +402,10 @@ export class SwarmConversations implements Conversations {
           onFetched: (head) => {
             const conversation = this.#ready.get(id)
             if (conversation) this.#tasks.run('status', () => this.#note(conversation, remote.accountId, head, 'sent'))
+          },
+          onAhead: () => {
+            const conversation = this.#ready.get(id)
+            if (conversation) this.#tasks.after(MERGED_BY_PEER_MS, 'fetching what the peer merged', () => this.#fetch(conversation, remote.deviceId, undefined))
           },
         })
         await channel.close()

@@ -12,8 +12,12 @@ import { bandPackets, FLUSH, pkt, pktText } from './pkt-line.ts'
 const CAPABILITIES = 'side-band side-band-64k shallow no-progress include-tag'
 const WRITE_BYTES = 65_000
 
-/** @param onFetched the peer now has this commit and all before it @throws ERR_CODEC, ERR_LIMIT, ERR_LINK_LOST */
-export async function serve(stream: GitStream, repository: () => Repository, options: { onFetched: (head: Oid) => void; signal: AbortSignal }): Promise<void> {
+/**
+ * @param onFetched the peer now has this commit and all before it
+ * @param onAhead the peer told of commits that we do not have: it will merge, and merges are announced by nobody
+ * @throws ERR_CODEC, ERR_LIMIT, ERR_LINK_LOST
+ */
+export async function serve(stream: GitStream, repository: () => Repository, options: { onFetched: (head: Oid) => void; onAhead: () => void; signal: AbortSignal }): Promise<void> {
   const { channel } = stream
   let advertised: Oid | undefined
   let want: Oid | undefined
@@ -51,6 +55,7 @@ export async function serve(stream: GitStream, repository: () => Repository, opt
       await channel.write(pkt(owned[0] ? `ACK ${owned[0]}\n` : 'NAK\n'))
       await sendPack(stream, encodePack(await objectsFor(repo, want, owned)))
       options.onFetched(want)
+      if (owned.length < haves.length) options.onAhead()
       want = undefined
       advertised = undefined
       haves = []
