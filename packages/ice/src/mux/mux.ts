@@ -156,9 +156,13 @@ export class Mux {
     if (this.#peerVersion < 1 || this.#closed) return
     this.#pings++
     this.#send(encodeBeacon(true))
-    this.#beacon ??= this.#clock.after(BEACON_MS, () => {
+    this.#beacon ??= this.#expectPong()
+  }
+
+  #expectPong(): Timer {
+    return this.#clock.after(BEACON_MS, () => {
       this.#beacon = undefined
-      if (this.#pings > 0) this.#host.onFatal(new JamiError('ERR_LINK_LOST', `no answer to a ping within ${BEACON_MS} ms`))
+      this.#host.onFatal(new JamiError('ERR_LINK_LOST', `no answer to a ping within ${BEACON_MS} ms`))
     })
   }
 
@@ -219,10 +223,8 @@ export class Mux {
         if (object.ping) this.#send(encodeBeacon(false))
         else if (this.#pings > 0) {
           this.#pings--
-          if (this.#pings === 0) {
-            this.#beacon?.cancel()
-            this.#beacon = undefined
-          }
+          this.#beacon?.cancel()
+          this.#beacon = this.#pings > 0 ? this.#expectPong() : undefined
         }
       } else this.#channel(object.name, object.channel, object.state)
     }
