@@ -114,6 +114,11 @@ describe('decoding', () => {
     const value = decodeMsgpack(input) as Uint8Array
     input.fill(9)
     expect(value).toEqual(Uint8Array.of(1))
+    const buffer = Buffer.from('c40101', 'hex') // its slice() is a view
+    const fromBuffer = decodeMsgpack(buffer) as Uint8Array
+    buffer.fill(9)
+    expect(fromBuffer).toEqual(Uint8Array.of(1))
+    expect(fromBuffer.constructor).toBe(Uint8Array)
   })
 
   it.each<[string, string, 'ERR_CODEC' | 'ERR_LIMIT']>([

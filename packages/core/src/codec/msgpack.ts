@@ -170,6 +170,11 @@ export interface MsgpackLimits {
 /** The input ended inside an object: stream decoders wait for more. */
 const INCOMPLETE = Symbol('incomplete')
 
+/** Buffer.slice() does not copy: a Buffer is looked at as the Uint8Array it is, so that what is decoded is never a view. */
+function plainBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
 class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
@@ -180,7 +185,7 @@ class Reader {
   at: number
 
   constructor(bytes: Uint8Array, at: number, limits: MsgpackLimits) {
-    this.#bytes = bytes
+    this.#bytes = plainBytes(bytes)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.at = at
     this.#depth = limits.maxDepth ?? 16

@@ -17,6 +17,9 @@ type NodeArgon2 = (
   done: (error: Error | null, result: Uint8Array) => void,
 ) => void
 
+/** Derivations run one after the other: each may take 64 MiB and more than a second of a core. */
+let last: Promise<unknown> = Promise.resolve()
+
 /** @throws ERR_ARGUMENT for parameters outside RFC 9106 §3.1 or memory above 1 GiB */
 export async function argon2i(password: Uint8Array, salt: Uint8Array, options: Argon2Options): Promise<Uint8Array> {
   const { passes, memoryKib, lanes, length } = options
@@ -25,6 +28,13 @@ export async function argon2i(password: Uint8Array, salt: Uint8Array, options: A
   check('memoryKib', memoryKib, 8 * lanes, 1 << 20)
   check('length', length, 4, 1024)
   check('salt length', salt.length, 8, 1024)
+  const turn = last.then(() => derive(password, salt, options))
+  last = turn.catch(() => {})
+  return turn
+}
+
+async function derive(password: Uint8Array, salt: Uint8Array, options: Argon2Options): Promise<Uint8Array> {
+  const { passes, memoryKib, lanes, length } = options
   const native = (nodeCrypto as { argon2?: NodeArgon2 }).argon2
   if (!native) {
     const thread = new CryptoWorker() // its own: one derivation takes seconds, and its 64 MiB go away with it

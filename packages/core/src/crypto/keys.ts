@@ -42,10 +42,11 @@ export function isAcceptableRsa(key: KeyObject): boolean {
   return key.asymmetricKeyType === 'rsa' && bits >= RSA_BITS.min && bits <= RSA_BITS.max
 }
 
+/** @throws ERR_ARGUMENT when the PEM is none */
 export function privateKeyObject(key: PrivateKey): KeyObject {
   let object = privateKeys.get(key)
   if (!object) {
-    object = createPrivateKey(key.pem)
+    object = readPem(key.pem)
     privateKeys.set(key, object)
   }
   return object
@@ -53,15 +54,18 @@ export function privateKeyObject(key: PrivateKey): KeyObject {
 
 /** @throws ERR_ARGUMENT when the text is not an unencrypted private key. The text itself never appears in the error. */
 export function privateKeyFromPem(pem: string): PrivateKey {
-  let object: KeyObject
-  try {
-    object = createPrivateKey(pem)
-  } catch {
-    throw new JamiError('ERR_ARGUMENT', 'private key: got something else, allowed an unencrypted PKCS#8 PEM')
-  }
+  const object = readPem(pem)
   const key = privateKeyOf(object)
   privateKeys.set(key, object)
   return key
+}
+
+function readPem(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    throw new JamiError('ERR_ARGUMENT', 'private key: got something else, allowed an unencrypted PKCS#8 PEM')
+  }
 }
 
 /** The contract's form of a key object. */

@@ -2,6 +2,7 @@
 // docs/protocol/01 §5.2–5.5. Proof: crypto/node-crypto.test.ts with testing/suites/crypto.ts.
 import { generateKeyPair, sign, verify } from 'node:crypto'
 import { promisify } from 'node:util'
+import { JamiError } from '../base/errors.ts'
 import type { Crypto } from '../contracts/crypto.ts'
 import { argon2i } from './argon2.ts'
 import { asBuffer, privateKeyFromPem, privateKeyObject, rsaPublicKey } from './keys.ts'
@@ -27,10 +28,12 @@ const shared: Crypto = {
     return privateKeyFromPem(privateKey)
   },
 
-  sign: (key, bytes) =>
-    new Promise((resolve, reject) => {
-      sign('sha512', asBuffer(bytes), privateKeyObject(key), (error, signature) => (error ? reject(error) : resolve(new Uint8Array(signature))))
-    }),
+  async sign(key, bytes) {
+    const object = privateKeyObject(key)
+    return new Promise((resolve, reject) => {
+      sign('sha512', asBuffer(bytes), object, (error, signature) => (error ? reject(JamiError.from(error)) : resolve(new Uint8Array(signature))))
+    })
+  },
 
   verify: async (publicKey, bytes, signature) => {
     const key = rsaPublicKey(publicKey)

@@ -51,7 +51,7 @@ export function splitCiphertext(key: KeyObject, ciphertext: Uint8Array): { block
 /** The bare RSA operation; undefined when the block is not below the modulus. */
 function rawDecrypt(key: KeyObject, block: Uint8Array): Uint8Array | undefined {
   try {
-    return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, asBuffer(block))
+    return new Uint8Array(privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, asBuffer(block)))
   } catch {
     return undefined
   }

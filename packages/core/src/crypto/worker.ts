@@ -43,49 +43,54 @@ export interface Argon2Job {
 
 export type Job = Argon2Job | { readonly kind: 'rsa'; readonly key: KeyObject; readonly block: Uint8Array }
 
+interface Thread {
+  readonly worker: Worker
+  readonly pending: Map<number, Deferred<Uint8Array | undefined>> // bounded by the callers' own calls
+}
+
 /** One thread; jobs run in order. While jobs are pending it keeps the process alive, otherwise not. */
 export class CryptoWorker {
-  #worker: Worker | undefined
+  #thread: Thread | undefined
   #nextId = 0
-  readonly #pending = new Map<number, Deferred<Uint8Array | undefined>>() // bounded by the callers' own calls
 
+  /** @throws ERR_INTERNAL when the thread fails or ends */
   run(job: Job): Promise<Uint8Array | undefined> {
-    const worker = (this.#worker ??= this.#start())
+    const { worker, pending } = (this.#thread ??= this.#start())
     const id = this.#nextId++
     const waiting = deferred<Uint8Array | undefined>()
-    this.#pending.set(id, waiting)
+    pending.set(id, waiting)
     worker.ref()
     worker.postMessage({ ...job, id })
     return waiting.promise
   }
 
-  /** Ends the thread when it is idle; the next job starts another one. */
+  /** Ends the thread and fails what it was doing; the next job starts another one. */
   async stop(): Promise<void> {
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.terminate()
+    const thread = this.#thread
+    this.#thread = undefined
+    await thread?.worker.terminate()
   }
 
-  #start(): Worker {
+  #start(): Thread {
     const argon2 = pathToFileURL(createRequire(import.meta.url).resolve('@noble/hashes/argon2.js')).href
     const worker = new Worker(PROGRAM, { eval: true, execArgv: [], workerData: { argon2 }, name: 'jamikit-crypto' })
+    const thread: Thread = { worker, pending: new Map() }
     worker.unref()
     worker.on('message', (answer: { id: number; result?: Uint8Array; error?: string }) => {
-      const waiting = this.#pending.get(answer.id)
-      this.#pending.delete(answer.id)
-      if (this.#pending.size === 0) worker.unref()
+      const waiting = thread.pending.get(answer.id)
+      thread.pending.delete(answer.id)
+      if (thread.pending.size === 0) worker.unref()
       if (answer.error === undefined) waiting?.resolve(answer.result)
       else waiting?.reject(new JamiError('ERR_INTERNAL', `crypto thread: ${answer.error}`))
     })
-    const lost = (error: unknown) => {
-      if (this.#worker !== worker) return
-      this.#worker = undefined
-      const pending = [...this.#pending.values()]
-      this.#pending.clear()
-      for (const waiting of pending) waiting.reject(new JamiError('ERR_INTERNAL', 'the crypto thread ended', { cause: error }))
+    const lost = (cause: unknown) => {
+      if (this.#thread === thread) this.#thread = undefined
+      const pending = [...thread.pending.values()]
+      thread.pending.clear()
+      for (const waiting of pending) waiting.reject(new JamiError('ERR_INTERNAL', 'the crypto thread ended', { cause }))
     }
     worker.on('error', lost)
     worker.on('exit', lost)
-    return worker
+    return thread
   }
 }

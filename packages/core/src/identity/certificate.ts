@@ -28,12 +28,19 @@ export interface CertificateParts {
 }
 
 const parts = new WeakMap<Certificate, CertificateParts>()
+/** The same certificates come again and again: with every value, link and commit. */
+const MAX_CACHED = 512
+const parsed = new Map<string, Certificate>() // by SHA-256 of the bytes; bounded by MAX_CACHED, oldest out
 
 export function certificateParts(certificate: Certificate): CertificateParts {
   const known = parts.get(certificate)
   if (known) return known
-  const again = parseDer(certificate.der) // built elsewhere, e.g. copied: read the bytes, trust nothing else
-  return parts.get(again) as CertificateParts
+  return parts.get(genuine(certificate)) as CertificateParts
+}
+
+/** The certificate itself when the parser made it; one built elsewhere (copied, say) is read again from its bytes. */
+export function genuine(certificate: Certificate): Certificate {
+  return parts.has(certificate) ? certificate : parseDer(certificate.der)
 }
 
 /** One certificate, DER or PEM (the first block). @throws ERR_CODEC, ERR_LIMIT */
@@ -76,7 +83,16 @@ export function chainToPem(chain: CertificateChain): string {
 
 function parseDer(input: Uint8Array): Certificate {
   if (input.length > MAX_CERTIFICATE_BYTES) throw limitError('certificate bytes', input.length, MAX_CERTIFICATE_BYTES)
-  const bytes = input.slice()
+  const name = toHex(sha256(input))
+  const known = parsed.get(name)
+  if (known && equalBytes(known.der, input)) return known
+  const certificate = parseFresh(new Uint8Array(input))
+  if (parsed.size >= MAX_CACHED) parsed.delete(parsed.keys().next().value as string)
+  parsed.set(name, certificate)
+  return certificate
+}
+
+function parseFresh(bytes: Uint8Array): Certificate {
   const what = 'certificate'
   const outer = new DerReader(bytes, what)
   const certificate = outer.enter()
@@ -104,7 +120,7 @@ function parseDer(input: Uint8Array): Certificate {
   const { isCa, keyUsage } = readExtensions(extensions?.body)
   const names = readName(subject, 'certificate subject')
   const x509 = secondOpinion(bytes, publicKey)
-  const result: Certificate = {
+  const result: Certificate = Object.freeze({
     der: bytes,
     pem: toPem(bytes, LABEL),
     publicKey: publicKey.slice(),
@@ -117,7 +133,7 @@ function parseDer(input: Uint8Array): Certificate {
     notBeforeMs,
     notAfterMs,
     serialHex: toHex(serial),
-  }
+  })
   parts.set(result, { x509, subject, issuer, signatureOid, keyUsage })
   return result
 }

@@ -41,7 +41,7 @@ export interface RevocationList {
 /** Nothing is verified yet. @throws ERR_CODEC, ERR_LIMIT */
 export function parseRevocationList(input: Uint8Array | string): RevocationList {
   if (input.length > MAX_BYTES) throw limitError('revocation list bytes', input.length, MAX_BYTES)
-  if (typeof input !== 'string' && input[0] === TAG.sequence) return parseDer(input.slice())
+  if (typeof input !== 'string' && input[0] === TAG.sequence) return parseDer(new Uint8Array(input))
   const [block] = pemBlocks(typeof input === 'string' ? input : latin1(input), 'X509 CRL', 1)
   if (!block) throw codecError('revocation list', 'no PEM block', 'an X.509 CRL')
   return parseDer(block)

@@ -1,12 +1,12 @@
 // Verification of certificates, link by link, and the only maker of PeerIdentity. Nothing is taken from a certificate store
 // of the system: an account is its key, and the chain must prove that this key certifies the device.
 // docs/protocol/03 §2.2.1, 01 §5.7. Proof: identity/verify-chain.test.ts.
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto'
 import { JamiError } from '../base/errors.ts'
 import { equalBytes } from '../codec/bytes.ts'
 import type { Certificate, CertificateChain, PeerIdentity } from '../contracts/identity.ts'
 import { isAcceptableRsa } from '../crypto/keys.ts'
-import { certificateParts, MAX_CHAIN_CERTIFICATES } from './certificate.ts'
+import { certificateParts, genuine, MAX_CHAIN_CERTIFICATES } from './certificate.ts'
 import { parseAccountUri, parseDeviceId } from './ids.ts'
 
 const KEY_CERT_SIGN = 0x04
@@ -19,7 +19,7 @@ const CURVES: ReadonlySet<string> = new Set(['prime256v1', 'secp384r1', 'secp521
 
 /** True when `issuer` is a CA and really signed `child`: names, CA flag, key usage, algorithm, signature. Dates are not looked at. */
 export function verifyIssued(child: Certificate, issuer: Certificate): boolean {
-  return whyNotIssued(child, issuer) === undefined
+  return whyNotIssued(genuine(child), genuine(issuer)) === undefined
 }
 
 export interface VerifyChainOptions {
@@ -33,9 +33,11 @@ export interface VerifyChainOptions {
  * Verifies a device's chain: every signature up to a self-signed root, dates, CA flags, key sizes, ids in names.
  * Whether it is the expected account is for the caller to compare. @throws ERR_CERTIFICATE, ERR_DEVICE_REVOKED
  */
-export function verifyPeerChain(chain: CertificateChain, options: VerifyChainOptions): PeerIdentity {
+export function verifyPeerChain(presented: CertificateChain, options: VerifyChainOptions): PeerIdentity {
+  if (presented.length > MAX_CHAIN_CERTIFICATES) throw refused('length', `${presented.length} certificates`, `at most ${MAX_CHAIN_CERTIFICATES}`)
+  const [leaf, ...issuers] = presented
+  const chain: CertificateChain = [genuine(leaf), ...issuers.map(genuine)]
   const [device, account] = chain
-  if (chain.length > MAX_CHAIN_CERTIFICATES) throw refused('length', `${chain.length} certificates`, `at most ${MAX_CHAIN_CERTIFICATES}`)
   if (!account) throw refused('length', 'a single certificate', 'a device certificate with its issuers')
   if (equalBytes(device.publicKey, account.publicKey)) throw refused('device key', 'the key of its issuer', 'a key of its own')
   for (const [level, certificate] of chain.entries()) {
@@ -64,7 +66,7 @@ function whyNotIssued(child: Certificate, issuer: Certificate): string | undefin
   if (!SIGNATURES.has(below.signatureOid)) return `signature algorithm ${below.signatureOid}`
   try {
     const key = publicKeyOf(issuer)
-    return key && below.x509.checkIssued(above.x509) && below.x509.verify(key) ? undefined : 'a signature that does not verify'
+    return key && below.x509.checkIssued(above.x509) && isSignedBy(below.x509, key) ? undefined : 'a signature that does not verify'
   } catch {
     return 'a signature that does not verify'
   }
@@ -78,9 +80,29 @@ function weakness(certificate: Certificate, level: number): string | undefined {
   return `a key of type ${key.asymmetricKeyType ?? 'unknown'}`
 }
 
+const signedBy = new WeakMap<X509Certificate, WeakMap<KeyObject, boolean>>()
+
+/** The signature of a parsed certificate by a key never changes: each pair is verified once. */
+function isSignedBy(certificate: X509Certificate, key: KeyObject): boolean {
+  const known = signedBy.get(certificate) ?? new WeakMap<KeyObject, boolean>()
+  signedBy.set(certificate, known)
+  const before = known.get(key)
+  if (before !== undefined) return before
+  const result = certificate.verify(key)
+  known.set(key, result)
+  return result
+}
+
+const publicKeys = new WeakMap<Certificate, { bytes: Uint8Array; key: KeyObject }>()
+
 function publicKeyOf(certificate: Certificate): KeyObject | undefined {
+  const known = publicKeys.get(certificate)
+  if (known && equalBytes(known.bytes, certificate.publicKey)) return known.key
   try {
-    return createPublicKey({ key: Buffer.from(certificate.publicKey), format: 'der', type: 'spki' })
+    const bytes = new Uint8Array(certificate.publicKey)
+    const key = createPublicKey({ key: Buffer.from(bytes), format: 'der', type: 'spki' })
+    publicKeys.set(certificate, { bytes, key })
+    return key
   } catch {
     return undefined
   }

@@ -52,7 +52,7 @@ function wrap(socket: Socket, family: 4 | 6): DatagramSocket {
     },
   }
   socket.on('message', (message, from) => {
-    if (!closing) result.onDatagram(message, { host: plainHost(from.address), port: from.port, family })
+    if (!closing) result.onDatagram(new Uint8Array(message.buffer, message.byteOffset, message.length), { host: plainHost(from.address), port: from.port, family })
   })
   return result
 }

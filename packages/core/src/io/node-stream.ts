@@ -124,7 +124,7 @@ class NodeStreamSocket implements StreamSocket {
       if (this.#failure) throw this.#failure
       if (this.#ended || this.#closing || this.#closed) return { value: undefined, done: true }
       const chunk: Buffer | null = this.#socket.read()
-      if (chunk) return { value: chunk, done: false }
+      if (chunk) return { value: new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length), done: false } // a Buffer's slice() would not copy
       await new Promise<void>((resolve) => this.#readers.push(resolve))
     }
   }

@@ -51,7 +51,7 @@ class FileStorage implements Storage {
 
   async batch(ops: readonly StorageOp[]): Promise<void> {
     for (const op of ops) checkKey(op.key)
-    const copy = ops.map(({ key, value }) => ({ key, value: value === null ? null : value.slice() }))
+    const copy = ops.map(({ key, value }) => ({ key, value: value === null ? null : new Uint8Array(value) }))
     await this.#open()
     if (this.#broken) throw this.#broken
     if (copy.length === 0) return

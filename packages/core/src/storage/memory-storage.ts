@@ -23,7 +23,7 @@ export function memoryStorage(): Storage {
       for (const op of ops) checkKey(op.key)
       for (const { key, value } of ops) {
         if (value === null) records.delete(key)
-        else records.set(key, value.slice())
+        else records.set(key, new Uint8Array(value))
       }
     },
     keys(prefix) {
@@ -76,7 +76,7 @@ function memoryTree(files: Map<string, Uint8Array>, root: string, open: () => vo
     async write(path, bytes) {
       const name = full(path)
       checkFree(name)
-      files.set(name, bytes.slice())
+      files.set(name, new Uint8Array(bytes))
     },
     async list(path) {
       const directory = path === '' ? root : `${full(path)}/`

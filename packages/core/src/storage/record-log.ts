@@ -83,7 +83,7 @@ function apply(body: Uint8Array, records: Map<string, Uint8Array>, position: num
       continue
     }
     if (at + length > body.length) throw corrupt('operation', position)
-    records.set(key, body.slice(at, at + length))
+    records.set(key, new Uint8Array(body.subarray(at, at + length)))
     at += length
   }
 }

@@ -59,7 +59,7 @@ export async function openContainer(crypto: Crypto, file: Uint8Array, secret: Ar
   if (clear !== undefined) return { text: clear, salt: undefined, key: undefined }
   if (bytes.length <= SALT_BYTES + MIN_SEALED_BYTES) throw invalid(`${bytes.length} bytes that are no JSON`)
   if (!given) throw new JamiError('ERR_PASSWORD', 'the archive is protected (or not an archive): got no password')
-  const salt = bytes.slice(0, SALT_BYTES)
+  const salt = new Uint8Array(bytes.subarray(0, SALT_BYTES))
   const key = await keyOf(crypto, secret, salt)
   const packed = open(key, bytes.subarray(SALT_BYTES))
   const inflated = (await inflate(packed)) ?? refuse('an encrypted part that does not inflate')

@@ -58,6 +58,12 @@ export function storageSuite(make: () => StorageUnderTest | Promise<StorageUnder
       sameBytes(got, utf8('mine'))
       got.fill(0)
       sameBytes(await storage.get('a'), utf8('mine'))
+      const buffer = Buffer.from('mine') // its slice() is a view
+      await storage.batch([{ key: 'b', value: buffer }])
+      await storage.files('repo').write('b', buffer)
+      buffer.fill(0)
+      sameBytes(await storage.get('b'), utf8('mine'))
+      sameBytes(await storage.files('repo').read('b'), utf8('mine'))
     }),
     test('operations of a batch happen in order, the last one of a key wins', async ({ storage }) => {
       await storage.batch([{ key: 'a', value: utf8('1') }, { key: 'a', value: null }, { key: 'b', value: null }, { key: 'b', value: utf8('2') }])
