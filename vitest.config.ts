@@ -1,3 +1,4 @@
+// How vitest finds the packages (their sources, not their builds) and the tests beside them.
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 

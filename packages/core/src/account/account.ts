@@ -123,6 +123,10 @@ export class LocalAccount {
       await this.requests.start()
       await this.announcer.start()
       this.#reconnector.start()
+      const off = this.announcer.onChange((online) => {
+        if (online) this.#reconnector.retry()
+      })
+      this.#tasks.signal.addEventListener('abort', off, { once: true })
       for (const [account, contact] of this.contacts.entries()) if (isActive(contact)) this.presence.watch(account)
     })()
     return this.#started

@@ -40,6 +40,14 @@ export class Reconnector {
     })
   }
 
+  /** The network is back: waits that grew while nothing could work start over. */
+  retry(): void {
+    for (const account of [...this.#attempts.keys()]) {
+      this.#cancel(account)
+      this.#schedule(account)
+    }
+  }
+
   stop(): void {
     this.#off?.()
     for (const account of [...this.#attempts.keys()]) this.#cancel(account)

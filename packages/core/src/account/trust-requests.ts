@@ -24,6 +24,11 @@ import { parseVcard } from './vcard.ts'
 export const MAX_PENDING = 200
 const MAX_DECLINED = 1000
 const RELISTEN_MS = 5_000
+/** Look-ups of a sender's certificate, and the wait after the first one. */
+const SENDER_TRIES = 4
+const SENDER_WAIT_MS = 3_000
+/** Requests whose sender is looked up again at the same time. */
+const MAX_UNKNOWN = 100
 /** A claimed invitation date may lie this far in the future. */
 const CLOCK_SKEW_MS = 300_000
 
@@ -60,6 +65,7 @@ export class TrustRequests implements Service {
   readonly #confirmed: Source<{ account: AccountUri; conversation: ConversationId | undefined; switched: boolean }>
   readonly #sending = new Set<AccountUri>() // bounded by contacts
   #started = false
+  #unknown = 0 // bounded by MAX_UNKNOWN
 
   constructor(env: TrustRequestsEnv) {
     this.#env = env
@@ -136,7 +142,7 @@ export class TrustRequests implements Service {
   /** Takes the request away and gives it, for accepting. */
   async take(from: AccountUri): Promise<PendingRequest | undefined> {
     const request = this.#requests.get(from)
-    if (!request || request.declinedMs !== 0) return undefined
+    if (request?.declinedMs !== 0) return undefined
     this.#requests.delete(from)
     await this.#env.storage.batch([{ key: this.#key(from), value: null }])
     return request
@@ -145,7 +151,7 @@ export class TrustRequests implements Service {
   /** Remembers that this invitation was declined, so that its repetitions stay silent. Nothing is sent. */
   async decline(from: AccountUri): Promise<void> {
     const request = this.#requests.get(from)
-    if (!request || request.declinedMs !== 0) return
+    if (request?.declinedMs !== 0) return
     const declined = [...this.#requests.values()].filter((r) => r.declinedMs !== 0)
     const oldest = declined.length >= MAX_DECLINED ? declined.sort((a, b) => a.declinedMs - b.declinedMs)[0] : undefined
     if (oldest) {
@@ -212,8 +218,20 @@ export class TrustRequests implements Service {
     this.#received.emit(request)
   }
 
+  /** Who sent it: asked for several times, since the request itself comes only once. */
   async #sender(device: DeviceId): Promise<PeerIdentity | undefined> {
-    return this.#env.certificates.find(device, { signal: this.#tasks.signal })
+    const { certificates, clock } = this.#env
+    const { signal } = this.#tasks
+    for (let attempt = 1; ; attempt++) {
+      const peer = await certificates.find(device, { signal })
+      if (peer || attempt >= SENDER_TRIES || this.#unknown >= MAX_UNKNOWN) return peer
+      this.#unknown++
+      try {
+        await delay(clock, SENDER_WAIT_MS * attempt, signal)
+      } finally {
+        this.#unknown--
+      }
+    }
   }
 
   async #store(request: Stored): Promise<void> {

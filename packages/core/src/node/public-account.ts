@@ -1,7 +1,7 @@
 // An account as programs see it: events, contacts, conversations, channels. Wires the parts of LocalAccount to public objects.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
-import { LocalAccount } from '../account/account.ts'
+import type { LocalAccount } from '../account/account.ts'
 import { isActive } from '../account/contact-list.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
 import type { PresenceState } from '../contracts/account.ts'

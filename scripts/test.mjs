@@ -1,0 +1,28 @@
+// `npm test`: everything that needs no network, no root and no real peer. Ends with one line that sums all runs.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+let passed = 0
+let failed = 0
+const run = (what, command, args) => {
+  const started = Date.now()
+  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
+  console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${what} (${((Date.now() - started) / 1000).toFixed(1)} s)`)
+  return status === 0
+}
+const count = (ok) => (ok ? passed++ : failed++)
+mkdirSync(`${root}reports`, { recursive: true })
+count(run('types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json', '--noEmit']))
+count(run('lint', process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'lint', '--error-on-warnings', '.']))
+count(run('imports', process.execPath, ['scripts/check-imports.mjs']))
+count(run('documents', process.execPath, ['scripts/check-docs.mjs']))
+const report = process.env.JAMIKIT_UNIT_REPORT ?? 'reports/unit.json'
+const unit = run('unit, contract and short simulated tests', process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`])
+const result = JSON.parse(readFileSync(`${root}${report}`, 'utf8'))
+passed += result.numPassedTests
+failed += result.numFailedTests + (unit || result.numFailedTests > 0 ? 0 : 1)
+count(run('packages', process.execPath, ['scripts/check-packages.mjs']))
+console.log(`${passed} passed, ${failed} failed`)
+process.exit(failed > 0 ? 1 : 0)
