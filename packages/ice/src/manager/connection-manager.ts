@@ -1,5 +1,6 @@
 // The ConnectionManager contract: requests over the DHT, links to devices, channels on them, each link shared by all who need it.
 // docs/protocol/02 §1, §4.9, §6. Proof: manager/connection-manager.test.ts (contract suite), interop.
+import { setMaxListeners } from 'node:events'
 import type { SecureContext } from 'node:tls'
 import { abortError, deferred, type Deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
 import type {
@@ -62,6 +63,7 @@ export class Manager implements ConnectionManager {
   constructor(env: Env) {
     this.#env = env
     this.#tasks = new Tasks(env.clock, (err, what) => env.logger.debug({ err, what }, 'connection task failed'))
+    setMaxListeners(0, this.#tasks.signal) // as many as operations
     this.#onLink = new Source((err) => env.logger.error({ err }, 'a listener threw'))
     this.#treated = new TreatedIds(env.storage, env.prefix, env.clock)
   }
