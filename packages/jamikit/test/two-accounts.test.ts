@@ -56,8 +56,10 @@ describe('two accounts on the simulated network', () => {
 
   it('cannot open a real socket', () => {
     expect(() => connect(9, '127.0.0.1')).toThrow('real socket')
-    expect(() => createSocket('udp4').bind(0)).toThrow('real socket')
-    expect(socketUse().splice(0)).toEqual(['net.Socket.connect', 'dgram.Socket.bind'])
+    const socket = createSocket('udp4')
+    expect(() => socket.bind(0)).toThrow('real socket')
+    socket.close()
+    expect(socketUse().slice(0, 2)).toEqual(['net.Socket.connect', 'dgram.Socket.bind'])
   })
 
   const started = process.cpuUsage()

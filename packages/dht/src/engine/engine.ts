@@ -612,6 +612,7 @@ export class DhtEngine {
         : 'disconnected'
       if (status === f.status) continue
       f.status = status
+      if (status === 'connected') for (const search of f.searches.values()) search.restart() // what waited for nodes goes on now
       changed = true
     }
     if (changed) this.#o.onStatus()

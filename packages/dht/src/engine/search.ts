@@ -231,7 +231,7 @@ export class Search {
         if (n.inFlight) busy++
       }
       const settled = this.#live().filter((n) => !n.candidate || n.gets.has(op)).slice(0, CLOSEST)
-      const waiting = live.some((n) => n.inFlight && !n.candidate)
+      const waiting = live.some((n) => n.inFlight) // slow ones count while there are not enough others
       if (settled.every((n) => n.gets.has(op)) && !(waiting && settled.length < CLOSEST)) {
         this.remove(op)
         op.onDone()

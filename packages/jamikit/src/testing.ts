@@ -1,0 +1,98 @@
+// jamikit/testing: real nodes on a network in memory, in virtual time, from a seed. No socket, no thread, no waiting.
+// Proof: test/two-accounts.test.ts.
+import { type Account, type JamiNode, memoryStorage, silentLogger } from '@jamikit/core'
+import type { BaseEnv, Dht } from '@jamikit/core/contracts'
+import { ManualClock, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
+import { dht } from '@jamikit/dht'
+import { createJamiNode, type NodeOptions } from './create-node.ts'
+import { isolated } from './networks.ts'
+
+export interface TestNetworkOptions {
+  /** Same seed, same story. */
+  seed?: number | string
+  /** One way, between any two hosts. */
+  latencyMs?: number
+  /** 0 … 1: of datagrams, and of TCP segments (which are sent again). */
+  lossRate?: number
+  /** Address families of the hosts; default IPv4 alone, which costs half the time of both. */
+  families?: 4 | 6 | 'both'
+}
+
+export interface TestNetwork extends AsyncDisposable {
+  readonly clock: ManualClock
+  /** The simulated network itself, for what the shortcuts below leave out. */
+  readonly network: SimNetwork
+  /** A node on a host of its own, joined to the test's DHT. */
+  createNode(options?: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string }): Promise<JamiNode>
+  /** An account on a node and a host of its own, announced. RSA keys come from a pool of throw-away ones: at most 16 accounts a network. */
+  account(name: string): Promise<Account>
+  /** Makes contacts of two accounts: both have their conversation when it resolves. */
+  befriend(a: Account, b: Account): Promise<void>
+  /** Cuts the hosts of different groups off from each other. The DHT's other node stays with the last group. */
+  partition(...groups: readonly (readonly Account[])[]): void
+  heal(): void
+  /** Lets virtual time pass, and everything that falls into it. */
+  advance(ms: number): Promise<void>
+  /** Lets virtual time pass until `work` settles. @throws ERR_TIMEOUT after `limitMs` of it (an hour) */
+  run<T>(work: Promise<T>, limitMs?: number): Promise<T>
+  /** Lets what is due now happen; time does not pass. */
+  settle(): Promise<void>
+}
+
+const HUB = 'hub'
+const DHT_PORT = 4222
+
+/** A network of its own: nothing outside this process is contacted. */
+export async function createTestNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
+  const { seed = 1, latencyMs = 10, lossRate = 0, families = 4 } = options
+  const clock = new ManualClock()
+  const random = new SeededRandom(seed)
+  const network = new SimNetwork({ clock, random: random.fork('network'), latencyMs, lossRate })
+  const crypto = testCrypto({ random: random.fork('crypto') })
+  const envOf = (host: string): BaseEnv => ({ clock, crypto, network: network.host(host, { ipv4: families !== 6, ipv6: families !== 4 }), random: random.fork(`host ${host}`), logger: silentLogger })
+
+  const hub: Dht = dht()({ ...envOf(HUB), bootstrap: [], port: DHT_PORT })
+  await clock.run(hub.start())
+  const nodes = new Set<JamiNode>() // bounded by the test
+  const hosts = new Map<Account, string>() // bounded by the test
+
+  async function createNode(nodeOptions: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string } = {}): Promise<JamiNode> {
+    const { host = `host-${nodes.size + 1}`, ...rest } = nodeOptions
+    const { logger: _, ...runtime } = envOf(host)
+    const node = await clock.run(createJamiNode({ storage: memoryStorage(), ...rest, network: isolated(`${HUB}:${DHT_PORT}`), dht: { port: DHT_PORT }, runtime }))
+    nodes.add(node)
+    return node
+  }
+
+  return {
+    clock,
+    network,
+    createNode,
+    async account(name) {
+      const node = await createNode({ host: name })
+      const account = await clock.run(node.accounts.open(name, { displayName: name }))
+      hosts.set(account, name)
+      await clock.run(account.ready())
+      return account
+    },
+    async befriend(a, b) {
+      const accepting = b.once('contact:request', { filter: ({ from }) => from.uri === a.uri }).then((request) => request.accept())
+      const [conversation, accepted] = await clock.run(Promise.all([a.contacts.add(b.uri), accepting]))
+      const joined = () => conversation.members.some(({ uri, role }) => uri === b.uri && role === 'member') && conversation.head === accepted.head
+      await clock.runUntil(joined)
+    },
+    partition(...groups) {
+      const named = groups.map((group) => group.map((account) => hosts.get(account)).filter((host) => host !== undefined))
+      named.at(-1)?.push(HUB)
+      network.partition(...named)
+    },
+    heal: () => network.heal(),
+    advance: (ms) => clock.advance(ms),
+    run: (work, limitMs) => clock.run(work, limitMs),
+    settle: () => clock.settle(),
+    async [Symbol.asyncDispose]() {
+      await clock.run(Promise.all([...nodes].map((node) => node.close({ graceMs: 0 }))))
+      await clock.run(hub.stop())
+    },
+  }
+}
