@@ -59,13 +59,16 @@ export class FramedConnection extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    const frames = encodeFrames(chunk, FRAME_BYTES)
-    this.bytesOut += frames.length
-    this.socket.write(frames).then(() => done(), done)
+    this.#send(encodeFrames(chunk, FRAME_BYTES), done)
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this._write(chunks.length === 1 && chunks[0] ? chunks[0].chunk : Buffer.concat(chunks.map((c) => c.chunk)), 'buffer', done)
+    this.#send(encodeFrames(chunks.map((c) => c.chunk), FRAME_BYTES), done)
+  }
+
+  #send(frames: Uint8Array, done: (error?: Error | null) => void): void {
+    this.bytesOut += frames.length
+    this.socket.write(frames).then(() => done(), done)
   }
 
   override _final(done: (error?: Error | null) => void): void {

@@ -42,7 +42,8 @@ export class MuxChannel implements Channel, ChannelSink {
     if (this.#state !== 'open') throw this.#refusal()
     if (bytes.length === 0) return
     for (let at = 0; at < bytes.length; at += MAX_PAYLOAD) {
-      const part = Uint8Array.prototype.slice.call(bytes, at, at + MAX_PAYLOAD) // a copy, also of a Buffer
+      const part = this.#mux.encode(this, bytes.subarray(at, at + MAX_PAYLOAD)) // a copy
+      if (!part) throw this.#refusal()
       const last = at + MAX_PAYLOAD >= bytes.length
       this.#unsentBytes += part.length
       const done = last && this.#unsentBytes > SEND_HIGH_BYTES ? deferred<void>() : undefined
@@ -98,7 +99,7 @@ export class MuxChannel implements Channel, ChannelSink {
 
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return
-    this.#received.push(bytes.slice())
+    this.#received.push(bytes)
     this.#receivedBytes += bytes.length
     this.#wake()
     if (!this.#full && this.#receivedBytes > RECEIVE_HIGH_BYTES) {

@@ -105,8 +105,8 @@ describe('multiplexer', () => {
     t.mux.receive(encodeChannelRequest('no', 2, STATE.decline))
     expect(await Promise.all(opening)).toEqual([true, false])
     t.out()
-    t.mux.write(yes, utf8('hi'))
-    t.mux.write(no, utf8('hi'))
+    t.mux.write(yes, t.mux.encode(yes, utf8('hi')))
+    t.mux.write(no, t.mux.encode(no, utf8('hi')))
     expect(t.out()).toEqual(['1:6869'])
     t.mux.receive(encodeMessage(1, utf8('yo')))
     t.mux.receive(encodeMessage(2, utf8('yo')))
@@ -135,7 +135,7 @@ describe('multiplexer', () => {
     t.out()
     t.mux.receive(encodeMessage(0x8000, new Uint8Array(0)))
     t.mux.receive(encodeMessage(0x8000, utf8('late')))
-    t.mux.write(sink, utf8('late'))
+    t.mux.write(sink, t.mux.encode(sink, utf8('late')))
     expect([sink.over, sink.got, t.out()]).toEqual([undefined, [], []])
   })
 
@@ -145,7 +145,7 @@ describe('multiplexer', () => {
     t.request('x', 0x8000)
     t.mux.answer(0x8000, sink)
     t.out()
-    t.mux.write(sink, new Uint8Array(0))
+    t.mux.write(sink, t.mux.encode(sink, new Uint8Array(0)))
     expect(t.out()).toEqual([])
     t.mux.end(sink)
     t.mux.end(sink)
@@ -298,13 +298,13 @@ describe('multiplexer', () => {
     })
     t.out()
     t.state.room = false
-    t.mux.write(sinks[0] as Sink, utf8('full'))
+    t.mux.write(sinks[0] as Sink, t.mux.encode(sinks[0] as Sink, utf8('full')))
     const left = [3, 1, 2]
     sinks.forEach((sink, i) => {
       expect(t.mux.mayWrite(sink)).toBe(false)
       sink.onPump = () => {
         left[i] = (left[i] ?? 0) - 1
-        t.mux.write(sink, Uint8Array.of(i))
+        t.mux.write(sink, t.mux.encode(sink, Uint8Array.of(i)))
         sink.pending = (left[i] ?? 0) > 0
       }
     })
@@ -326,7 +326,7 @@ describe('multiplexer', () => {
     await failed
     expect(sink.over).toMatchObject({ code: CODE })
     t.mux.receive(encodeBeacon(true))
-    t.mux.write(sink, utf8('x'))
+    t.mux.write(sink, t.mux.encode(sink, utf8('x')))
     t.mux.end(sink)
     t.mux.answer(0x8000, new Sink())
     expect([t.out(), t.clock.pending()]).toEqual([[], []])

@@ -125,11 +125,15 @@ export class Mux {
     return false
   }
 
-  /** One message. @param bytes 1 to 65,535 bytes */
-  write(sink: ChannelSink, bytes: Uint8Array): void {
+  /** A message of this sink, ready for `write`; a copy. @param bytes 1 to 65,535 bytes */
+  encode(sink: ChannelSink, bytes: Uint8Array): Uint8Array | undefined {
     const id = this.#sinks.get(sink)
-    if (id === undefined || this.#closed || bytes.length === 0 || bytes.length > MAX_PAYLOAD) return
-    this.#send(encodeMessage(id, bytes))
+    return id === undefined || bytes.length === 0 || bytes.length > MAX_PAYLOAD ? undefined : encodeMessage(id, bytes)
+  }
+
+  /** Sends what `encode` made. */
+  write(sink: ChannelSink, message: Uint8Array | undefined): void {
+    if (message && this.#sinks.has(sink) && !this.#closed) this.#send(message)
   }
 
   /** Ends a channel from our side. */

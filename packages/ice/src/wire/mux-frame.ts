@@ -79,68 +79,103 @@ function controlObject(v: MsgpackValue): ControlObject | undefined {
 /** What one object of the stream was: a message, or something valid of another shape. */
 export type MuxItem = MuxMessage | 'strange'
 
-/** Messages out of a byte stream. Holds at most one incomplete message. @throws ERR_CODEC, ERR_LIMIT: the link cannot be read further */
+/** A payload of which only a part has come. */
+interface Body {
+  readonly channel: number
+  readonly length: number
+  filled: number
+  /** Grows with what comes, never with what is declared. */
+  data: Uint8Array
+}
+
+/** Messages out of a byte stream, payloads as copies. Holds at most one incomplete message. @throws ERR_CODEC, ERR_LIMIT: the link cannot be read further */
 export class MuxDecoder {
   #rest: Uint8Array = new Uint8Array(0) // bounded by MAX_HELD
+  #body: Body | undefined // bounded by MAX_PAYLOAD
 
   push(chunk: Uint8Array): MuxItem[] {
+    const out: MuxItem[] = []
     let bytes = chunk
-    if (this.#rest.length > 0) {
+    let at = 0
+    if (this.#body) {
+      at = fill(this.#body, chunk)
+      if (this.#body.filled < this.#body.length) return out
+      out.push({ channel: this.#body.channel, data: this.#body.data })
+      this.#body = undefined
+    } else if (this.#rest.length > 0) {
       bytes = new Uint8Array(this.#rest.length + chunk.length)
       bytes.set(this.#rest)
       bytes.set(chunk, this.#rest.length)
     }
-    const out: MuxItem[] = []
-    let at = 0
     while (at < bytes.length) {
-      const item = readMessage(bytes, at)
-      if (!item) break
-      out.push(item.item)
-      at = item.end
+      const head = readHead(bytes, at)
+      if (head === 'incomplete') break
+      if (head === 'unusual') {
+        const item = general(bytes, at)
+        if (!item) break
+        out.push(item.item)
+        at = item.end
+      } else if (bytes.length - head.start >= head.length) {
+        out.push({ channel: head.channel, data: copy(bytes, head.start, head.start + head.length) })
+        at = head.start + head.length
+      } else {
+        this.#body = { channel: head.channel, length: head.length, filled: 0, data: new Uint8Array(0) }
+        fill(this.#body, bytes.subarray(head.start))
+        at = bytes.length
+      }
     }
     if (bytes.length - at > MAX_HELD) throw limitError('multiplexer message', bytes.length - at, MAX_PAYLOAD)
-    this.#rest = bytes.slice(at)
+    this.#rest = copy(bytes, at, bytes.length)
     return out
   }
 }
 
 const MAX_HELD = MAX_PAYLOAD + 64
 
-/** The usual form is read by hand, everything else by the general decoder. Payloads borrow from `bytes`. */
-function readMessage(bytes: Uint8Array, start: number): { item: MuxItem; end: number } | undefined {
+/** A real copy, also of a Node buffer. */
+function copy(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, from, to)
+}
+
+/** @returns how many bytes were taken */
+function fill(body: Body, bytes: Uint8Array): number {
+  const taken = Math.min(body.length - body.filled, bytes.length)
+  const filled = body.filled + taken
+  if (filled > body.data.length) {
+    const grown = new Uint8Array(Math.min(body.length, Math.max(1024, 4 * filled)))
+    grown.set(body.data.subarray(0, body.filled))
+    body.data = grown
+  }
+  body.data.set(bytes.subarray(0, taken), body.filled)
+  body.filled = filled
+  return taken
+}
+
+/** The head of a message in the usual form: where its payload begins, and how long it is. */
+function readHead(bytes: Uint8Array, start: number): { channel: number; start: number; length: number } | 'incomplete' | 'unusual' {
   let at = start
-  const left = () => bytes.length - at
-  if (bytes[at] !== 0x92) return general(bytes, start)
+  if (bytes[at] !== 0x92) return 'unusual'
   at++
   const tag = bytes[at]
-  if (tag === undefined) return undefined
+  if (tag === undefined) return 'incomplete'
   let channel: number
   if (tag < 0x80) {
     channel = tag
     at += 1
   } else if (tag === 0xcc) {
-    if (left() < 2) return undefined
+    if (bytes.length - at < 2) return 'incomplete'
     channel = bytes[at + 1] as number
     at += 2
   } else if (tag === 0xcd) {
-    if (left() < 3) return undefined
+    if (bytes.length - at < 3) return 'incomplete'
     channel = ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)
     at += 3
-  } else return general(bytes, start)
+  } else return 'unusual'
   const kind = bytes[at]
-  if (kind === undefined) return undefined
-  let length: number
-  if (kind === 0xc4) {
-    if (left() < 2) return undefined
-    length = bytes[at + 1] as number
-    at += 2
-  } else if (kind === 0xc5) {
-    if (left() < 3) return undefined
-    length = ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number)
-    at += 3
-  } else return general(bytes, start)
-  if (left() < length) return undefined
-  return { item: { channel, data: bytes.subarray(at, at + length) }, end: at + length }
+  if (kind === undefined) return 'incomplete'
+  if (kind === 0xc4) return bytes.length - at < 2 ? 'incomplete' : { channel, start: at + 2, length: bytes[at + 1] as number }
+  if (kind !== 0xc5) return 'unusual'
+  return bytes.length - at < 3 ? 'incomplete' : { channel, start: at + 3, length: ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number) }
 }
 
 function general(bytes: Uint8Array, start: number): { item: MuxItem; end: number } | undefined {

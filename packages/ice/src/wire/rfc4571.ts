@@ -5,15 +5,20 @@ import { limitError } from '@jamikit/core/base'
 export const MAX_FRAME = 65_535
 
 /** Payloads of at most `size` bytes, each behind its length, in one buffer. */
-export function encodeFrames(bytes: Uint8Array, size = MAX_FRAME): Uint8Array {
-  const count = Math.ceil(bytes.length / size)
-  const out = new Uint8Array(bytes.length + 2 * count)
-  for (let i = 0, at = 0; i < count; i++) {
-    const part = bytes.subarray(i * size, (i + 1) * size)
-    out[at] = part.length >> 8
-    out[at + 1] = part.length & 0xff
-    out.set(part, at + 2)
-    at += part.length + 2
+export function encodeFrames(bytes: Uint8Array | readonly Uint8Array[], size = MAX_FRAME): Uint8Array {
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes
+  let length = 0
+  for (const part of parts) length += part.length + 2 * Math.ceil(part.length / size)
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    for (let from = 0; from < part.length; from += size) {
+      const frame = part.subarray(from, from + size)
+      out[at] = frame.length >> 8
+      out[at + 1] = frame.length & 0xff
+      out.set(frame, at + 2)
+      at += frame.length + 2
+    }
   }
   return out
 }
