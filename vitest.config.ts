@@ -10,6 +10,7 @@ export default defineConfig({
       { find: /^@jamikit\/core\/(contracts|base|codec|crypto|identity|testing)$/, replacement: `${source('core/src')}/$1/index.ts` },
       { find: /^@jamikit\/(core|dht|ice|swarm)$/, replacement: `${source('')}$1/src/index.ts` },
       { find: /^jamikit$/, replacement: source('jamikit/src/index.ts') },
+      { find: /^jamikit\/testing$/, replacement: source('jamikit/src/testing/index.ts') },
     ],
   },
   test: { include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'], retry: 0 },

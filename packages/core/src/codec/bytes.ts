@@ -3,6 +3,8 @@ import { codecError } from '../base/errors.ts'
 
 const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
 const utf8Encoder = new TextEncoder()
+/** Keys of maps on the wire: copying them here costs a fraction of a call into the encoder. */
+const SHORT_TEXT = 32
 const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
@@ -54,6 +56,12 @@ function digit(code: number): number {
 }
 
 export function utf8(text: string): Uint8Array {
+  if (text.length <= SHORT_TEXT) {
+    const out = new Uint8Array(text.length)
+    let at = 0
+    for (let code = text.charCodeAt(0); at < text.length && code < 0x80; code = text.charCodeAt(++at)) out[at] = code
+    if (at === text.length) return out
+  }
   return utf8Encoder.encode(text)
 }
 

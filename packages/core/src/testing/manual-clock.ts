@@ -55,7 +55,8 @@ export class ManualClock implements Clock {
 
   after(delayMs: number, fn: () => void): Timer {
     this.#activity++
-    const entry: Entry = { due: this.#now + (delayMs > 0 ? delayMs : 0), sequence: this.#sequence++, fn, at: 0 }
+    const waitMs = Number.isNaN(delayMs) ? 0 : Math.max(0, delayMs)
+    const entry: Entry = { due: this.#now + waitMs, sequence: this.#sequence++, fn, at: 0 }
     this.#push(entry)
     return {
       cancel: () => {

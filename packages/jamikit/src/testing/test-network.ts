@@ -4,8 +4,8 @@ import { type Account, type JamiNode, memoryStorage, silentLogger } from '@jamik
 import type { BaseEnv, Dht } from '@jamikit/core/contracts'
 import { ManualClock, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
 import { dht } from '@jamikit/dht'
-import { createJamiNode, type NodeOptions } from './create-node.ts'
-import { isolated } from './networks.ts'
+import { createJamiNode, type NodeOptions } from '../create-node.ts'
+import { isolated } from '../networks.ts'
 
 export interface TestNetworkOptions {
   /** Same seed, same story. */
