@@ -1,8 +1,8 @@
 // The framed stream: STUN apart, data kept until somebody reads, both for the whole life of the connection.
 import { once } from 'node:events'
+import { AsyncQueue } from '@jamikit/core/base'
 import { concatBytes } from '@jamikit/core/codec'
 import type { StreamSocket } from '@jamikit/core/contracts'
-import { AsyncQueue } from '@jamikit/core/base'
 import { describe, expect, it } from 'vitest'
 import { encodeFrames, FrameDecoder } from '../wire/rfc4571.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'

@@ -6,8 +6,8 @@ import type { BaseEnv, StreamListener, StreamSocket, Timer } from '@jamikit/core
 import { sha1 } from '@jamikit/core/crypto'
 import { IceAgent } from '../agent/agent.ts'
 import { CONNECT_TIMEOUT_MS, MAX_INCOMING, MAX_LOCAL_CANDIDATES, PLACEHOLDER_PORT } from '../defaults.ts'
-import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
 import { addressBytes, isLinkLocal, isLoopback, mayConnectTo } from '../wire/address.ts'
+import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
 import { FramedConnection } from './framed-connection.ts'
 
 export interface IceResult {

@@ -1,5 +1,6 @@
 // What a peer may show in TLS, what we show, and what it costs to misbehave after ICE. The peer is made of our own parts and does
 // as it likes; the manager under test answers (TLS client). Virtual time.
+import { readdirSync, readFileSync } from 'node:fs'
 import { connect as tlsConnect } from 'node:tls'
 import { JamiError } from '@jamikit/core/base'
 import type { Channel } from '@jamikit/core/contracts'
@@ -118,6 +119,13 @@ describe('our TLS', () => {
     socket.destroy()
     await settle()
   })
+})
+
+it('ICE-S9 no source of this package asks TLS for its keys', () => {
+  const root = new URL('..', import.meta.url)
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+  expect(files.length).toBeGreaterThan(10)
+  for (const name of files) expect([name, /keylog/i.test(readFileSync(new URL(name, root), 'utf8'))]).toEqual([name, false])
 })
 
 describe('a peer that shows', () => {

@@ -2,7 +2,7 @@
 // docs/protocol/02 §1, §4.9, §6. Proof: manager/connection-manager.test.ts (contract suite), interop.
 import { setMaxListeners } from 'node:events'
 import type { SecureContext } from 'node:tls'
-import { abortError, deferred, type Deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
+import { abortError, type Deferred, deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
 import type {
   AccountUri, CertificateChain, Channel, ChannelHandler, ConnectionManager, ConnectionsModule, DeviceId, InfoHash, LinkInfo, OpenChannelOptions, PeerIdentity,
 } from '@jamikit/core/contracts'
@@ -353,6 +353,7 @@ export class Manager implements ConnectionManager {
 
   /** The peer must show the chain of the very device we deal with, complete and good. */
   async #verify(chain: CertificateChain, expected: PeerIdentity): Promise<PeerIdentity> {
+    if (chain[0].longId !== expected.deviceId) throw new JamiError('ERR_CERTIFICATE', `TLS: got device ${chain[0].longId}, allowed ${expected.deviceId}`)
     const peer = await this.#env.certificates.pin(chain)
     if (peer.deviceId !== expected.deviceId || peer.accountId !== expected.accountId)
       throw new JamiError('ERR_CERTIFICATE', `TLS: got device ${peer.deviceId} of ${peer.accountId}, allowed ${expected.deviceId} of ${expected.accountId}`)

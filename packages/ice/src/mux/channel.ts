@@ -1,6 +1,6 @@
 // A channel of a link as the Channel contract: bounded queues in both directions.
 // docs/protocol/02 §4.4, §4.5. Proof: mux/channel.test.ts (contract suite).
-import { deferred, type Deferred, JamiError } from '@jamikit/core/base'
+import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
 import { RECEIVE_HIGH_BYTES, RECEIVE_LOW_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
 import { MAX_PAYLOAD } from '../wire/mux-frame.ts'

@@ -1,6 +1,6 @@
 // The multiplexer of a link: messages in, messages out, channels by number. No sockets: bytes are pushed in and handed to `send`;
 // time comes from the clock. docs/protocol/02 §4. Proof: mux/mux.test.ts (state table, bounds, fairness).
-import { deferred, type Deferred, JamiError, limitError } from '@jamikit/core/base'
+import { type Deferred, deferred, JamiError, limitError } from '@jamikit/core/base'
 import type { Clock, Timer } from '@jamikit/core/contracts'
 import { BEACON_MS, MAX_CHANNELS, MAX_NAME_LENGTH, MAX_PENDING_CHANNELS, MAX_STRANGE_OBJECTS } from '../defaults.ts'
 import { CONTROL, decodeControl, encodeBeacon, encodeChannelRequest, encodeMessage, encodeVersion, MAX_PAYLOAD, MuxDecoder, PROTOCOL, STATE } from '../wire/mux-frame.ts'
