@@ -259,7 +259,7 @@ export class SwarmConversations implements Conversations {
     for (const uri of this.#others(conversation)) {
       const devices = new Set(messages.connectedDevices(uri))
       for await (const device of directory.devicesOf(uri, op)) devices.add(device)
-      await Promise.allSettled([...devices].map((device) => this.#fetch(conversation, device, undefined)))
+      await Promise.allSettled([...devices].map((device) => this.#fetch(conversation, device)))
     }
   }
 
@@ -308,7 +308,7 @@ export class SwarmConversations implements Conversations {
     }
     if (conversation.has(commit) || !this.#mayFetch(conversation, m.from)) return
     const source = device === m.fromDevice ? device : (await this.#isMembersDevice(conversation, device)) ? device : m.fromDevice
-    this.#tasks.run('fetch', () => this.#fetch(conversation, source, commit))
+    this.#tasks.run('fetch', () => this.#fetch(conversation, source))
   }
 
   /** The device in a notice only says where to look; it must belong to a member. */
@@ -373,7 +373,7 @@ export class SwarmConversations implements Conversations {
   }
 
   #peerReady(account: AccountUri, device: DeviceId): void {
-    for (const conversation of this.#ready.values()) if (this.#mayFetch(conversation, account)) this.#tasks.run('fetch', () => this.#fetch(conversation, device, undefined))
+    for (const conversation of this.#ready.values()) if (this.#mayFetch(conversation, account)) this.#tasks.run('fetch', () => this.#fetch(conversation, device))
     for (const pending of this.#pending.values()) if (pending.from === account) this.#tasks.run('clone', () => this.#cloneFrom(pending, device))
   }
 
@@ -405,7 +405,7 @@ export class SwarmConversations implements Conversations {
           },
           onAhead: () => {
             const conversation = this.#ready.get(id)
-            if (conversation) this.#tasks.after(MERGED_BY_PEER_MS, 'fetching what the peer merged', () => this.#fetch(conversation, remote.deviceId, undefined))
+            if (conversation) this.#tasks.after(MERGED_BY_PEER_MS, 'fetching what the peer merged', () => this.#fetch(conversation, remote.deviceId))
           },
         })
         await channel.close()
@@ -436,7 +436,7 @@ export class SwarmConversations implements Conversations {
   }
 
   /** One fetch per conversation and device at a time; requests that come meanwhile make one more. */
-  async #fetch(conversation: Conversation, device: DeviceId, commit: Oid | undefined): Promise<void> {
+  async #fetch(conversation: Conversation, device: DeviceId): Promise<void> {
     const key = `${conversation.id}${device}`
     const state = this.#fetches.get(key) ?? { running: false, again: false }
     this.#fetches.set(key, state)
@@ -448,14 +448,15 @@ export class SwarmConversations implements Conversations {
     try {
       do {
         state.again = false
-        await this.#fetchOnce(conversation, device, commit)
+        await this.#fetchOnce(conversation, device)
       } while (state.again && !this.#tasks.signal.aborted)
     } finally {
       this.#fetches.delete(key)
     }
   }
 
-  async #fetchOnce(conversation: Conversation, device: DeviceId, _commit: Oid | undefined): Promise<void> {
+  /** @param waited a merge is due, and the other side had its chance to make it */
+  async #fetchOnce(conversation: Conversation, device: DeviceId, waited = false): Promise<void> {
     const { clock, random, logger } = this.#env
     const { id } = conversation
     const stream = await this.#stream(id, device, '').catch((error) => {
@@ -468,7 +469,10 @@ export class SwarmConversations implements Conversations {
         conversation: id, server: device, haves: conversation.repository.recent(MAX_HAVES), has: (oid) => conversation.has(oid), signal: this.#tasks.signal,
       })
       const { accountId } = stream.channel.remote
-      if (fetched.objects.size > 0 && !fetched.objects.has(conversation.head) && diverged(fetched.objects, fetched.head, conversation)) await delay(clock, random.below(MERGE_JITTER_MS), this.#tasks.signal)
+      if (!waited && fetched.objects.size > 0 && diverged(fetched.objects, conversation)) {
+        await delay(clock, random.below(MERGE_JITTER_MS), this.#tasks.signal)
+        return await this.#fetchOnce(conversation, device, true)
+      }
       const change = this.#ready.get(id) === conversation ? await conversation.receive(fetched.head, fetched.objects) : undefined
       await this.#note(conversation, accountId, fetched.head, 'sent')
       if (change) this.#changed(conversation, change, change.merged ? undefined : device)
@@ -540,7 +544,7 @@ function newPending(id: ConversationId, from: AccountUri): Pending {
 }
 
 /** True when the fetched history does not build on our head: a merge is due. */
-function diverged(objects: ReadonlyMap<Oid, { type: string; data: Uint8Array }>, _head: Oid, conversation: Conversation): boolean {
+function diverged(objects: ReadonlyMap<Oid, { type: string; data: Uint8Array }>, conversation: Conversation): boolean {
   const text = new TextDecoder()
   for (const { type, data } of objects.values()) if (type === 'commit' && text.decode(data.subarray(0, 200)).includes(`parent ${conversation.head}`)) return false
   return true
