@@ -1,5 +1,5 @@
 // Contact requests over the DHT inbox: sent (and sent again while unconfirmed), received, accepted, declined, confirmed.
-// docs/protocol/03 §5.4, §5.5. Proof: account/trust-requests.test.ts, interop echo-in and echo-out.
+// docs/protocol/03 §5.4, §5.5. Proof: account/trust-requests*.test.ts, interop echo-in and echo-out.
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay } from '../base/operation.ts'

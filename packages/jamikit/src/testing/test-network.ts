@@ -1,5 +1,5 @@
 // jamikit/testing: real nodes on a network in memory, in virtual time, from a seed. No socket, no thread, no waiting.
-// Proof: test/two-accounts.test.ts.
+// Proof: test/test-network.test.ts, test/two-accounts*.test.ts.
 import { type Account, type JamiNode, memoryStorage, silentLogger } from '@jamikit/core'
 import type { BaseEnv, Dht } from '@jamikit/core/contracts'
 import { ManualClock, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
