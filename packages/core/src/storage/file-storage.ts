@@ -2,7 +2,7 @@
 // A batch is one appended frame and one fdatasync; batches that wait meanwhile share the next one.
 //   <dir>/lock  <dir>/records.log  <dir>/files/<prefix>/…  <dir>/scratch/
 // Proof: storage/file-storage.test.ts with testing/suites/storage.ts, and a process killed at random (kill -9).
-import { type FileHandle, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { JamiError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
@@ -82,7 +82,15 @@ class FileStorage implements Storage {
       throw ioError(error)
     })
     this.#lock = taken
+    await this.#sweep()
     return taken
+  }
+
+  /** Takes away what dead processes left half written. Only the owner of the profile may. */
+  async #sweep(): Promise<void> {
+    const scratch = join(this.#directory, 'scratch')
+    const names = await readdir(scratch).catch(() => [])
+    for (const name of names) if (/^\d+\.\d+$/.test(name) && !name.startsWith(`${process.pid}.`)) await rm(join(scratch, name), { force: true })
   }
 
   close(): Promise<void> {

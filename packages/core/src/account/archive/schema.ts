@@ -99,7 +99,7 @@ export function parseArchive(text: string): AccountArchive {
 
 /** Compact, keys sorted. Settings of one device and document conversations are left out. */
 export function archiveToJson(archive: AccountArchive): string {
-  const json: Record<string, unknown> = {}
+  const json = Object.create(null) as Record<string, unknown> // so that __proto__ is a key like any other
   for (const [key, value] of archive.settings) if (!OWN_KEYS.has(key) && !NEVER_WRITTEN.has(key)) json[key] = value
   const pem = (text: string) => toBase64(utf8(text))
   json[KEYS.accountKey] = pem(archive.accountKey.pem)

@@ -1,0 +1,20 @@
+// A process that writes batches until it is killed, and prints each one that was confirmed. Used by file-storage.test.ts.
+import { fileStorage } from '../src/storage/file-storage.ts'
+
+const [directory = '', start = '0'] = process.argv.slice(2)
+const storage = fileStorage(directory)
+await storage.lock()
+const encoder = new TextEncoder()
+for (let n = Number(start); ; n++) {
+  const value = encoder.encode(String(n))
+  // Three records and much ballast: sizes vary so that kills fall everywhere, and rewriting of the log happens often.
+  await storage.batch([
+    { key: 'first', value },
+    { key: `ballast/${n % 5}`, value: new Uint8Array((n * 7919) % 400_000).fill(n) },
+    { key: `log/${n}`, value },
+    { key: `log/${n - 3}`, value: null },
+    { key: 'last', value },
+  ])
+  await storage.files('tree').write('current', encoder.encode(`${n} `.repeat(5000)))
+  process.stdout.write(`${n}\n`)
+}
