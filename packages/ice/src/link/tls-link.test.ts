@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { connect as tlsConnect } from 'node:tls'
 import { JamiError } from '@jamikit/core/base'
 import type { Channel } from '@jamikit/core/contracts'
-import { deviceIdOf, parseChain, verifyPeerChain } from '@jamikit/core/identity'
+import { deviceIdOf, issueDeviceCertificate, parseChain, verifyPeerChain } from '@jamikit/core/identity'
 import { testIdentity } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab, type SideOptions } from '../../test/harness.ts'
@@ -141,6 +141,19 @@ describe('a peer that shows', () => {
     socket.on('secure', () => socket.write(Buffer.concat([encodeVersion(1), encodeChannelRequest('msg:x', 0x8000, STATE.request)])))
     expect(['cut', 'broken', 'closed']).toContain(await lab.drive(over))
     expect([t.manager.links(), t.accepted, t.ups()]).toEqual([[], [], 0])
+  })
+
+  it('ICE-28 the right device key, certified by another account, gets no link', async () => {
+    const t = await met()
+    const { accountKey, device } = testIdentity(2)
+    const [, account] = device.chain
+    if (!account) throw new Error('unreachable')
+    const env = { crypto: lab.crypto, clock: lab.clock, random: lab.random }
+    const stolen = await issueDeviceCertificate(env, { accountKey, account, devicePublicKey: peer.privateKey.publicKey })
+    const { over } = t.raw.secure(t.connection, { cert: stolen.pem + pem(device.chain.slice(1)) })
+    await settle()
+    expect([t.manager.links(), t.ups()]).toEqual([[], 0])
+    await lab.drive(over)
   })
 
   it.each(['ERR_DEVICE_REVOKED', 'ERR_CERTIFICATE'] as const)('ICE-S1 a chain that the certificate store refuses (%s) gets no link, and no byte of it reaches a handler', async (code) => {
