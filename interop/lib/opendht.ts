@@ -15,7 +15,7 @@ export interface OpenDhtValue {
   readonly type: number
 }
 
-function valueOf(raw: unknown): OpenDhtValue {
+function openDhtValue(raw: unknown): OpenDhtValue {
   const value = (typeof raw === 'object' && raw !== null ? raw : {}) as Line
   return {
     vid: String(value.vid),
