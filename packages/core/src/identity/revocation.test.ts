@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { forge, type ForgeOptions } from '../../test/forge.ts'
 import { accounts, base64, identities, vectorBytes, vectorJson } from '../../test/vectors.ts'
 import { JamiError } from '../base/errors.ts'
 import { concatBytes, toHex } from '../codec/bytes.ts'
@@ -112,6 +113,15 @@ describe('checking', () => {
     }
     expect(verifyRevocationList(list, first.device.chain[0])).toBe(false)
     expect(verifyRevocationList(list, { ...stranger.accountChain[0] })).toBe(false)
+  })
+
+  it('the issuer must be a CA whose key may sign lists', async () => {
+    const issuerWith = (options: Partial<ForgeOptions>) => parseCertificate(forge({ subject: first.accountKey, signer: first.accountKey, ...options }))
+    for (const [options, good] of [[{ ca: true, keyUsage: 0x06 }, true], [{ ca: true }, true], [{ ca: true, keyUsage: 0x04 }, false], [{ ca: false }, false], [{}, false]] as const) {
+      const issuer = issuerWith(options)
+      const list = await createRevocationList(env, { issuer, issuerKey: first.accountKey, revoke: [] })
+      expect(verifyRevocationList(list, issuer)).toBe(good)
+    }
   })
 
   it('plugs into chain verification', async () => {
