@@ -69,7 +69,7 @@ export class OpenDht {
 
   async get(key: string): Promise<OpenDhtValue[]> {
     const reply = await this.op('get', { key })
-    return Array.isArray(reply.values) ? reply.values.map(valueOf) : []
+    return Array.isArray(reply.values) ? reply.values.map(openDhtValue) : []
   }
 
   async listen(key: string, name: string): Promise<void> {
@@ -82,7 +82,7 @@ export class OpenDht {
     await this.child.waitEvent(
       (line) => {
         if (line.event !== 'value' || line.listen !== name || line.expired !== (options.expired ?? false) || !Array.isArray(line.values)) return false
-        found = line.values.map(valueOf).find(test)
+        found = line.values.map(openDhtValue).find(test)
         return found !== undefined
       },
       `value of listen ${name}`,
