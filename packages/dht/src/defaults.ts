@@ -38,9 +38,12 @@ export const DELAY_JITTER_MS = 250
 /** Good: replied within the first, heard within the second, ms. */
 export const REPLIED_MS = 7_200_000
 export const HEARD_MS = 600_000
-/** Back-off of bootstrap, ms. */
+/**
+ * Back-off of bootstrap, ms. Differs: the reference goes on doubling up to 24 h; a bot that lost its network for an hour must be back
+ * within a minute or two, so ours stays at one. Bootstrap nodes get one ping each time.
+ */
 export const BOOTSTRAP_FIRST_MS = 10_000
-export const BOOTSTRAP_MAX_MS = 86_400_000
+export const BOOTSTRAP_MAX_MS = 60_000
 /** A put that no node confirmed fails after this, ms. */
 export const PUT_TIMEOUT_MS = 30_000
 /** Ids in one push of refreshed or expired values. */

@@ -3,6 +3,7 @@ import { LocalAccount } from '../account/account.ts'
 import { type AccountRecord, removeAccount } from '../account/account-record.ts'
 import { JamiError } from '../base/errors.ts'
 import { abortError, withOp } from '../base/operation.ts'
+import type { Timer } from '../contracts/clock.ts'
 import type { Dht as WireDht } from '../contracts/dht.ts'
 import type { DeviceIdentity } from '../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
@@ -20,6 +21,8 @@ import { PublicDht } from './public-dht.ts'
 const GRACE_MS = 2000
 const MAX_ACCOUNTS = 1000
 const MAX_LABEL_LENGTH = 100
+/** How often the addresses of this machine are compared: nothing tells a program that its network changed. */
+const ADDRESS_WATCH_MS = 10_000
 
 export interface NodeEnv extends BaseEnv {
   readonly dht: WireDht
@@ -36,6 +39,8 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
   readonly #accounts = new Map<string, PublicAccount>() // by label; bounded by MAX_ACCOUNTS
   readonly #opening = new Map<string, Promise<PublicAccount>>() // bounded by callers
   readonly #offStatus: () => void
+  #addresses: string
+  #watch: Timer
   #state: NodeState = 'connecting'
   #closed: Promise<void> | undefined
 
@@ -59,6 +64,8 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       [Symbol.asyncIterator]: () => this.#list(),
     }
     this.#offStatus = env.dht.onStatus(() => this.#refreshState())
+    this.#addresses = this.#localAddresses()
+    this.#watch = this.#watchAddresses()
   }
 
   get state(): NodeState {
@@ -87,6 +94,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       await Promise.allSettled(this.#opening.values())
       await Promise.all([...this.#accounts.values()].map((account) => account.stop(options.graceMs ?? GRACE_MS)))
       this.#offStatus()
+      this.#watch.cancel()
       await this.#env.dht.stop()
       await this.#env.release()
       this.#set('closed')
@@ -97,6 +105,24 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #localAddresses(): string {
+    return this.#env.network.addresses().map((a) => a.host).sort().join(' ')
+  }
+
+  /** Another network: the DHT probes again, links that are dead are found out. */
+  #watchAddresses(): Timer {
+    return this.#env.clock.after(ADDRESS_WATCH_MS, () => {
+      const now = this.#localAddresses()
+      if (now !== this.#addresses) {
+        this.#addresses = now
+        this.#env.logger.info({}, 'the addresses of this machine changed')
+        this.#env.dht.connectivityChanged()
+        for (const account of this.#accounts.values()) account.local.connections.connectivityChanged()
+      }
+      this.#watch = this.#watchAddresses()
+    })
   }
 
   #refreshState(): void {
