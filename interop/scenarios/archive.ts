@@ -23,7 +23,7 @@ export const archive: Scenario = {
       must(other.uri === sdk.uri, `the daemon says ${other.uri}, we are ${sdk.uri}`)
       await other.stop()
     }
-    await stage.step('a daemon becomes a device of our account from the archive that we exported', () => importer('importer', 4, ''), { timeoutMs: 90_000 })
+    await stage.step('ACC-21 a daemon becomes a device of our account from the archive that we exported', () => importer('importer', 4, ''), { timeoutMs: 90_000 })
     await stage.step('the same with a password on the archive', () => importer('importer-password', 5, PASSWORD), { timeoutMs: 90_000 })
     await stage.step('we become a device of the account of the daemon from its archive', async () => {
       const bytes = readFileSync(join(daemon.dir, 'data', 'jami', daemon.account, 'archive.gz'))
