@@ -24,11 +24,24 @@ export const REQUESTS_TOTAL = 8192
 export const MAX_STORE_BYTES = 64 << 20
 export const MAX_VALUES_PER_KEY = 65_536
 export const MAX_KEYS = 65_536
+/** Counted for each stored value beside its content, so that empty values are not free. */
+export const VALUE_OVERHEAD_BYTES = 256
+export const MAX_LISTENERS = 65_536
 export const MAX_LISTENERS_PER_KEY = 512
 export const MAX_LISTENERS_PER_SOURCE = 4096
 /** Known nodes per family. */
 export const MAX_NODES = 4096
 export const MAX_SEARCHES = 16_384
+/** Values, their bytes and selected rows in one answer; whoever asks needs no token, so the answer must not be much larger. */
+export const MAX_REPLY_VALUES = 4096
+export const MAX_REPLY_BYTES = 1 << 20
+/** Bytes of values in one push. */
+export const MAX_PUSH_BYTES = 56 << 10
+/** Refusals of a node in a row after which it counts as dead. */
+export const MAX_REFUSALS = 3
+/** Contents that a get looks at for one id: of one answer, and of all. */
+export const MAX_VARIANTS_PER_REPLY = 4
+export const MAX_VARIANTS = 64
 /** Values that one listen reports as present. */
 export const MAX_LISTENED_VALUES = 4096
 /** Transmissions of a request, and the first half of the first wait, ms. */

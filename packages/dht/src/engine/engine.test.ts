@@ -307,7 +307,8 @@ describe('what opens', () => {
     const seal = async (content: Uint8Array): Promise<Value> => ({ id: 1n, priority: 0, pushType: '', body: undefined, cypher: await crypto.encryptFor(b.privateKey.publicKey, content) })
     expect(await openValue(crypto, await seal(encodeContent(inner)), b.privateKey)).toBeUndefined()
     expect(await openValue(crypto, await seal(encodeContent({ ...inner, owner: a.privateKey.publicKey, to: b.deviceShortId, signature: new Uint8Array(256) })), b.privateKey)).toBeUndefined()
-    const forC = await sealValue(crypto, 1n, { data: utf8('x'), sign: a.privateKey })
-    expect(await openValue(crypto, await seal(encodeContent({ ...(forC.body ?? inner), to: c.deviceShortId })), b.privateKey)).toBeUndefined()
+    const forC = await sealValue(crypto, 1n, { data: utf8('x'), sign: a.privateKey, encryptTo: c.privateKey.publicKey })
+    const honest = await crypto.decrypt(c.privateKey, forC.cypher ?? new Uint8Array(0)) // signed for C, forwarded to B by C
+    expect(await openValue(crypto, await seal(honest), b.privateKey)).toBeUndefined()
   })
 })

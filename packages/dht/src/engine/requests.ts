@@ -11,7 +11,7 @@ export const MAX_REQUESTS = 65_536
 
 export interface RequestHandlers {
   onReply(message: ReplyMessage): void
-  /** 401 or 404. */
+  /** 401 or 404; without this handler errors are ignored. */
   onError?(message: ErrorMessage): void
   /** No answer to the first transmission. */
   onSlow?(): void
@@ -80,6 +80,7 @@ export class Requests {
 
   error(message: ErrorMessage, from: SocketAddress): boolean {
     if (message.code !== 401 && message.code !== 404) return false
+    if (!this.#pending.get(`${message.tid}|${addressKey(from)}`)?.onError) return false // the request goes on as if nothing came (§13.1)
     const pending = this.#take(message.tid, message.id, from)
     pending?.onError?.(message)
     return pending !== undefined

@@ -2,7 +2,7 @@
 // docs/protocol/01 §3.5, §3.6, §13.3–13.5. Proof: engine/engine.test.ts (100 nodes under loss against an oracle).
 import type { InfoHash } from '@jamikit/core/contracts'
 import { fromHex } from '@jamikit/core/codec'
-import { CLOSEST, LISTEN_NODES, LISTEN_REFRESH_MS, REANNOUNCE_MARGIN_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS } from '../defaults.ts'
+import { CLOSEST, LISTEN_NODES, LISTEN_REFRESH_MS, MAX_REFUSALS, REANNOUNCE_MARGIN_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS } from '../defaults.ts'
 import { type Arguments, type ErrorMessage, MAX_TOKEN_BYTES, type ReplyMessage, type RequestName } from '../wire/message.ts'
 import type { Query, Where } from '../wire/query.ts'
 import { outerType, type Value } from '../wire/value.ts'
@@ -20,6 +20,8 @@ export interface SearchHost {
   openSocket(node: NodeRecord, op: ListenOp): number
   closeSocket(node: NodeRecord, sid: number): void
   wake(search: Search): void
+  /** A node that refuses again and again counts as dead. */
+  giveUp(node: NodeRecord): void
 }
 
 export interface GetOp {
@@ -204,15 +206,17 @@ export class Search {
     let live = 0
     for (let i = 0; i < this.#nodes.length; i++) {
       if (!(this.#nodes[i] as SearchNode).node.expired) live++
-      if (live > SEARCH_NODES || i >= MAX_LIST) {
-        for (const gone of this.#nodes.splice(i)) {
-          gone.inFlight?.cancel()
-          for (const [op, state] of gone.listens) {
-            this.#host.closeSocket(gone.node, state.sid)
-            op.onNodeLost(gone.node)
-          }
-        }
-        return
+      if (live > SEARCH_NODES) this.#drop(i, this.#nodes.length - i)
+    }
+    while (this.#nodes.length > MAX_LIST) this.#drop(this.#nodes.findLastIndex((n) => n.node.expired), 1) // never a live one: the dead must not displace them
+  }
+
+  #drop(at: number, count: number): void {
+    for (const gone of this.#nodes.splice(at, count)) {
+      gone.inFlight?.cancel()
+      for (const [op, state] of gone.listens) {
+        this.#host.closeSocket(gone.node, state.sid)
+        op.onNodeLost(gone.node)
       }
     }
   }
@@ -247,7 +251,6 @@ export class Search {
         if (reply.args.values && reply.args.values.length > 0 && this.#ops.has(op)) op.onValues(reply.args.values)
       },
       onSlow: () => this.#slow(n),
-      onError: () => this.#lost(n),
       onExpired: () => this.#lost(n),
     }, now)
   }
@@ -262,7 +265,7 @@ export class Search {
       if (!n.candidate) wanted++
       if (n.inFlight || synced(n)) continue
       n.inFlight = this.#host.request(n.node, 'find', { target: this.key }, {
-        onReply: (reply) => this.#heard(n, reply, now), onSlow: () => this.#slow(n), onError: () => this.#lost(n), onExpired: () => this.#lost(n),
+        onReply: (reply) => this.#heard(n, reply, now), onSlow: () => this.#slow(n), onExpired: () => this.#lost(n),
       }, now)
       if (n.inFlight) busy++
     }
@@ -319,6 +322,7 @@ export class Search {
   #ackHandlers(n: SearchNode, op: PutOp, state: PutState): RequestHandlers {
     return {
       onReply: () => {
+        n.node.authErrors = 0
         state.busy = false
         state.acked = true
         state.nextMs = n.node.repliedMs + lifetimeMs(outerType(op.value)) - REANNOUNCE_MARGIN_MS
@@ -332,14 +336,15 @@ export class Search {
     }
   }
 
-  /** 401: the token is no longer good; 404 to a refresh: put it again. */
+  /** 401: the token is no longer good. Whoever refuses for the fourth time in a row is not asked any more (§2.8). */
   #refused(n: SearchNode, op: Op, error: ErrorMessage): void {
+    n.node.authErrors++
     if (error.code === 401) {
       n.token = undefined
-      n.node.authErrors++
       n.repliedMs = Number.NEGATIVE_INFINITY
     }
     if (op.kind === 'put') n.puts.delete(op)
+    if (n.node.authErrors > MAX_REFUSALS) this.#host.giveUp(n.node)
     this.#host.wake(this)
   }
 
@@ -362,7 +367,6 @@ export class Search {
         }, n.node.repliedMs)
         if (!sent) again()
       },
-      onError: again,
       onExpired: again,
     }, now) ?? again()
   }
@@ -388,6 +392,7 @@ export class Search {
     }
     const sent = this.#host.request(n.node, 'listen', { ve: 1, h: this.key, sid: own.sid, ...(n.token ? { token: n.token } : {}), query: op.query }, {
       onReply: (reply) => {
+        n.node.authErrors = 0
         own.busy = false
         own.nextMs = n.node.repliedMs + LISTEN_REFRESH_MS
         const { token } = reply.args
@@ -395,8 +400,8 @@ export class Search {
         this.#host.wake(this)
       },
       onError: (error) => {
-        if (error.code === 401) n.token = undefined
         lost()
+        this.#refused(n, op, error)
       },
       onExpired: lost,
     }, now)

@@ -20,7 +20,7 @@ export class Tokens {
 
   #rotate(now: number): void {
     if (now < this.#changeAtMs) return
-    this.#previous = this.#current
+    this.#previous = now < this.#changeAtMs + TOKEN_SECRET_MS ? this.#current : this.#random.bytes(16) // nobody asked for long: both are old
     this.#current = this.#random.bytes(16)
     this.#changeAtMs = now + TOKEN_SECRET_MS
   }

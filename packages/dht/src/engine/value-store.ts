@@ -3,7 +3,7 @@
 import { compareBytes, equalBytes } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
 import { certificateKey, parseChain } from '@jamikit/core/identity'
-import { MAX_KEYS, MAX_VALUES_PER_KEY } from '../defaults.ts'
+import { MAX_KEYS, MAX_VALUES_PER_KEY, VALUE_OVERHEAD_BYTES } from '../defaults.ts'
 import { encodeBody, outerType, sameValue, type Value, valueSize } from '../wire/value.ts'
 
 const MINUTE = 60_000
@@ -11,6 +11,11 @@ const LIFETIMES: ReadonlyMap<number, number> = new Map([
   [1, 5 * MINUTE], [2, 15 * MINUTE], [3, 5 * MINUTE], [4, 7 * 24 * 60 * MINUTE], [5, MINUTE], [8, 7 * 24 * 60 * MINUTE],
 ])
 export const CERTIFICATE = 8
+/** What stays of a full store. */
+const ROOM = 0.9
+/** With more values than this, ends are looked for once a second only. */
+const MANY = 4096
+const EXPIRY_STEP_MS = 1000
 
 /** How long a value of an outer type lives after it was put, ms. */
 export function lifetimeMs(type: number): number {
@@ -104,7 +109,7 @@ export class ValueStore {
     if (!at && this.#keys.size >= MAX_KEYS) return 'refused'
     if (!old && (at?.size ?? 0) >= MAX_VALUES_PER_KEY) return 'refused'
     if (old) this.#forget(key, old)
-    const size = valueSize(value)
+    const size = valueSize(value) + VALUE_OVERHEAD_BYTES
     const stored: StoredValue = { value, createdMs: options.createdMs, expiresMs, source: options.source, size }
     const map = this.#keys.get(key) ?? new Map<bigint, StoredValue>()
     map.set(value.id, stored)
@@ -144,17 +149,36 @@ export class ValueStore {
           } else this.#nextExpiryMs = Math.min(this.#nextExpiryMs, stored.expiresMs)
         }
       }
+      if (this.#bytes > MANY * VALUE_OVERHEAD_BYTES) this.#nextExpiryMs = Math.max(this.#nextExpiryMs, now + EXPIRY_STEP_MS)
     }
-    while (this.#bytes > this.#maxBytes) {
-      const heaviest = [...this.#bySource].reduce((a, b) => (b[1] > a[1] ? b : a))[0]
-      let victim: { key: InfoHash; stored: StoredValue } | undefined
-      for (const [key, map] of this.#keys)
-        for (const stored of map.values()) if (stored.source === heaviest && (!victim || stored.expiresMs < victim.stored.expiresMs)) victim = { key, stored }
-      if (!victim) break
-      gone.push({ key: victim.key, value: victim.stored.value })
-      this.#forget(victim.key, victim.stored)
-    }
+    if (this.#bytes > this.#maxBytes) this.#evict(gone)
     return gone
+  }
+
+  /** Makes room for a while, so that a full store is not searched through for every value. */
+  #evict(gone: { key: InfoHash; value: Value }[]): void {
+    const bySource = new Map<string, { key: InfoHash; stored: StoredValue }[]>() // bounded by the stored values
+    for (const [key, map] of this.#keys) {
+      for (const stored of map.values()) {
+        if (stored.source === undefined) continue
+        const list = bySource.get(stored.source)
+        if (list) list.push({ key, stored })
+        else bySource.set(stored.source, [{ key, stored }])
+      }
+    }
+    for (const list of bySource.values()) list.sort((a, b) => b.stored.expiresMs - a.stored.expiresMs) // nearest to its end last
+    while (this.#bytes > this.#maxBytes * ROOM) {
+      let heaviest: [string, number] = ['', 0]
+      for (const source of this.#bySource) if (source[1] > heaviest[1]) heaviest = source
+      const list = bySource.get(heaviest[0]) ?? []
+      const enough = heaviest[1] - this.#maxBytes * (1 - ROOM) / 4
+      for (let left = heaviest[1]; left >= enough && this.#bytes > this.#maxBytes * ROOM; left = this.#bySource.get(heaviest[0]) ?? 0) {
+        const victim = list.pop()
+        if (!victim) return
+        gone.push({ key: victim.key, value: victim.stored.value })
+        this.#forget(victim.key, victim.stored)
+      }
+    }
   }
 
   #forget(key: InfoHash, stored: StoredValue): void {

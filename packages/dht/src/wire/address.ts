@@ -64,7 +64,8 @@ export function isMartian(a: SocketAddress): boolean {
   if (!bytes) return true
   const first = bytes[0] ?? 0
   if (bytes.length === 4) return first === 0 || first >= 224
-  return first === 0xff || bytes.every((b) => b === 0)
+  const mapped = bytes.subarray(0, 12).every((b, i) => b === (i < 10 ? 0 : 0xff))
+  return first === 0xff || mapped || bytes.every((b) => b === 0)
 }
 
 export function isLoopback(bytes: Uint8Array): boolean {

@@ -13,7 +13,11 @@ const IDLE_MS = 3_000
 export const MAX_SESSIONS = 1024
 export const MAX_SESSIONS_PER_SOURCE = 64
 /** Bytes announced by one header. */
-const MAX_MESSAGE_BYTES = 8 << 20
+const MAX_MESSAGE_BYTES = 4 << 20
+/** Pieces of one value; the largest has 52. */
+export const MAX_PIECES = 256
+/** Bytes that all sessions hold. */
+export const MAX_HELD_BYTES = 64 << 20
 
 type Whole = RequestMessage | ReplyMessage
 
@@ -32,13 +36,40 @@ interface Session {
   slots: Map<number, Slot>
   early: { index: number; offset: number; bytes: Uint8Array }[]
   earlyBytes: number
+  /** Counted in the sum of all sessions. */
+  held: number
 }
 
 export class FragmentAssembler {
   readonly #sessions = new Map<string, Session>() // bounded by MAX_SESSIONS
+  #held = 0
 
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** Bytes held; bounded by MAX_HELD_BYTES. */
+  get heldBytes(): number {
+    return this.#held
+  }
+
+  /** True when a fragment from there belongs to something that has begun. */
+  expects(tid: number, from: SocketAddress): boolean {
+    return this.#sessions.has(key(tid, from))
+  }
+
+  #close(k: string): void {
+    const session = this.#sessions.get(k)
+    if (!session) return
+    this.#sessions.delete(k)
+    this.#held -= session.held
+  }
+
+  #keep(session: Session, bytes: number): boolean {
+    if (this.#held + bytes > MAX_HELD_BYTES) return false
+    session.held += bytes
+    this.#held += bytes
+    return true
   }
 
   /** A header that announces sizes. Gives the message when its fragments came before. */
@@ -53,7 +84,9 @@ export class FragmentAssembler {
     const { early } = session
     session.early = []
     session.earlyBytes = 0
-    for (const part of early) put(session, part)
+    this.#held -= session.held // what came for a former header is forgotten
+    session.held = 0
+    for (const part of early) this.#put(session, part)
     return this.#complete(message.tid, from, session)
   }
 
@@ -63,12 +96,12 @@ export class FragmentAssembler {
     if (!session) return undefined
     session.lastMs = now
     for (const part of message.parts) {
-      if (session.header) put(session, part)
+      if (session.header) this.#put(session, part)
       else {
         session.earlyBytes += part.bytes.length
         session.early.push(part)
-        if (session.earlyBytes > EARLY_BYTES || session.early.length > EARLY_PARTS) {
-          this.#sessions.delete(key(message.tid, from))
+        if (session.earlyBytes > EARLY_BYTES || session.early.length > EARLY_PARTS || !this.#keep(session, part.bytes.length)) {
+          this.#close(key(message.tid, from))
           return undefined
         }
       }
@@ -78,7 +111,7 @@ export class FragmentAssembler {
 
   /** Drops what took too long. */
   expire(now: number): void {
-    for (const [k, s] of this.#sessions) if (now - s.startedMs > LIFE_MS || now - s.lastMs > IDLE_MS) this.#sessions.delete(k)
+    for (const [k, s] of this.#sessions) if (now - s.startedMs > LIFE_MS || now - s.lastMs > IDLE_MS) this.#close(k)
   }
 
   #open(tid: number, from: SocketAddress, now: number): Session | undefined {
@@ -90,7 +123,7 @@ export class FragmentAssembler {
     let ofSource = 0
     for (const s of this.#sessions.values()) if (s.source === from.host) ofSource++
     if (ofSource >= MAX_SESSIONS_PER_SOURCE) return undefined
-    const session: Session = { source: from.host, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0 }
+    const session: Session = { source: from.host, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0, held: 0 }
     this.#sessions.set(k, session)
     return session
   }
@@ -99,7 +132,7 @@ export class FragmentAssembler {
     const { header } = session
     if (!header) return undefined
     for (const slot of session.slots.values()) if (slot.got < slot.size) return undefined
-    this.#sessions.delete(key(tid, from))
+    this.#close(key(tid, from))
     const values: Value[] = [...(header.args.values ?? [])]
     try {
       for (const slot of session.slots.values()) values.push(decodeValue(join(slot)))
@@ -109,19 +142,20 @@ export class FragmentAssembler {
     const { sizes: _, ...args } = header.args
     return { ...header, args: { ...args, values } }
   }
+
+  #put(session: Session, part: { index: number; offset: number; bytes: Uint8Array }): void {
+    const slot = session.slots.get(part.index)
+    const end = part.offset + part.bytes.length
+    if (!slot || part.bytes.length === 0 || end > slot.size || slot.pieces.size >= MAX_PIECES) return
+    for (const [at, piece] of slot.pieces) if (part.offset < at + piece.length && at < end) return // overlap or repetition
+    if (!this.#keep(session, part.bytes.length)) return
+    slot.pieces.set(part.offset, part.bytes)
+    slot.got += part.bytes.length
+  }
 }
 
 function key(tid: number, from: SocketAddress): string {
   return `${tid}|${addressKey(from)}`
-}
-
-function put(session: Session, part: { index: number; offset: number; bytes: Uint8Array }): void {
-  const slot = session.slots.get(part.index)
-  const end = part.offset + part.bytes.length
-  if (!slot || part.bytes.length === 0 || end > slot.size) return
-  for (const [at, piece] of slot.pieces) if (part.offset < at + piece.length && at < end) return // overlap or repetition
-  slot.pieces.set(part.offset, part.bytes)
-  slot.got += part.bytes.length
 }
 
 function join(slot: Slot): Uint8Array {

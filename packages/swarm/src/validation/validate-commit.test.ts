@@ -1,8 +1,9 @@
 import { JamiError } from '@jamikit/core/base'
 import { concatBytes, fromUtf8, utf8 } from '@jamikit/core/codec'
-import { accountUriOf } from '@jamikit/core/identity'
+import { accountUriOf, issueDeviceCertificate } from '@jamikit/core/identity'
+import { SeededRandom, testIdentity } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
-import { alice, all, bob, bundle, carol, create, cloneFor, exchange, forge, type Forgery, pair, person } from '../../test/harness.ts'
+import { alice, all, bob, bundle, carol, clock, create, cloneFor, crypto, exchange, forge, type Forgery, pair, person } from '../../test/harness.ts'
 import { Conversation } from '../conversation/conversation.ts'
 import { parseCommit } from '../repo/commit.ts'
 import { parseBody } from '../repo/commit-body.ts'
@@ -122,6 +123,20 @@ describe('what is refused, with main where it was', () => {
     ['a parent that is missing', { parents: ['b'.repeat(40)] }, /missing/],
   ]
   for (const [title, forgery, why] of cases) it(title, () => refused(forgery, why))
+
+  it('SWM-S1 a device certificate in the name of an account that did not sign it', async () => {
+    const { ours } = await pair()
+    const thief = testIdentity(2)
+    const [, account] = alice.chain
+    if (!account) throw new Error('an account certificate expected')
+    const env = { crypto, clock, random: new SeededRandom(1) }
+    const forged = await issueDeviceCertificate(env, {
+      accountKey: thief.accountKey, account: { ...account, publicKey: thief.accountKey.publicKey }, devicePublicKey: carol.privateKey.publicKey,
+    })
+    expect(forged.issuerUid).toBe(alice.accountId)
+    const { head, objects } = await forge(ours, { author: carol, change: (_p, add) => add(`devices/${carol.deviceId}.crt`, forged.pem) })
+    await expect(ours.receive(head, objects)).rejects.toThrow(/did not certify/)
+  })
 
   it('SWM-12 an edit of a message of somebody else', async () => {
     const { ours } = await pair()
