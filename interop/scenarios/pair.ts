@@ -41,7 +41,7 @@ export async function strangers(stage: Stage): Promise<Omit<Pair, 'conversation'
 }
 
 /** Waits until both repositories hold these texts exactly as often as wanted and have the same head. */
-export async function bothHave(daemon: Daemon, sdk: Sdk, conversation: string, wanted: readonly string[], timeoutMs = 60_000): Promise<void> {
+export async function bothHave(daemon: Daemon, sdk: Sdk, conversation: string, wanted: readonly string[], timeoutMs = 45_000): Promise<void> {
   let last = ''
   const state = { daemon: '', ours: '' }
   await eventually(

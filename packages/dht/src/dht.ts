@@ -5,7 +5,7 @@ import { toHex } from '@jamikit/core/codec'
 import type {
   BaseEnv, DatagramSocket, Dht, DhtListenEvent, DhtModule, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue, InfoHash, Op, PrivateKey, SocketAddress, Timer,
 } from '@jamikit/core/contracts'
-import { MAX_LISTENED_VALUES, MAX_STORE_BYTES, PUT_TIMEOUT_MS } from './defaults.ts'
+import { MAX_LISTENED_VALUES, MAX_STORE_BYTES, MAX_VARIANTS, MAX_VARIANTS_PER_REPLY, PUT_TIMEOUT_MS } from './defaults.ts'
 import { DhtEngine, type Received } from './engine/engine.ts'
 import type { NodeRecord } from './engine/nodes.ts'
 import { lifetimeMs } from './engine/value-store.ts'
@@ -263,7 +263,7 @@ class DhtNode implements Dht {
   }
 
   #running(signal: AbortSignal | undefined): AbortSignal {
-    return signal ? AbortSignal.any([signal, this.#tasks.signal]) : this.#tasks.signal
+    return AbortSignal.any(signal ? [signal, this.#tasks.signal] : [this.#tasks.signal]) // a signal of its own for each operation
   }
 
   async *get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
@@ -283,12 +283,15 @@ class DhtNode implements Dht {
 
   async #get(key: InfoHash, filter: Filter, found: AsyncQueue<DhtValue>, signal: AbortSignal): Promise<void> {
     const where = whereOf(filter)
-    const seen = new Map<bigint, Value[]>() // bounded by the values at a key
+    const seen = new Map<bigint, Value[]>() // bounded by the values at a key and MAX_VARIANTS
     const opening: Promise<void>[] = []
     const take = (values: readonly Value[]) => {
+      const fresh = new Map<bigint, number>() // bounded by the values of one answer
       for (const value of values) {
         const known = seen.get(value.id) ?? []
-        if (known.some((v) => sameValue(v, value)) || known.length >= 4 || seen.size >= 65_536) continue
+        const count = fresh.get(value.id) ?? 0
+        if (known.some((v) => sameValue(v, value)) || count >= MAX_VARIANTS_PER_REPLY || known.length >= MAX_VARIANTS || seen.size >= 65_536) continue
+        fresh.set(value.id, count + 1) // no single node may hide what others have
         seen.set(value.id, [...known, value])
         opening.push(openValue(this.#env.crypto, value, filter.decryptWith).then((shown) => {
           if (shown && passes(shown, filter) && !found.ended) found.push(shown)
@@ -336,6 +339,7 @@ class DhtNode implements Dht {
     return new Promise((resolve, reject) => {
       let storedBy = 0
       let cancelled = false
+      let over = false
       const waiting = new Set<4 | 6>(this.#engine.enabledFamilies())
       this.#engine.storeOwn(key, value, permanent, clock.now())
       const cancel = () => {
@@ -358,13 +362,18 @@ class DhtNode implements Dht {
       const check = () => {
         const status = this.status()
         for (const family of waiting) if (storedBy === 0 || status[family === 4 ? 'ipv4' : 'ipv6'] === 'connected') return
+        done()
+      }
+      const done = () => {
         settle()
+        over = true
+        if (!permanent) cancelOps?.() // in a family without nodes it would wait for ever
         if (!permanent) cancelled = true
         resolve({ id: value.id, storedBy, cancel })
       }
       const timer = clock.after(PUT_TIMEOUT_MS, () => {
+        if (storedBy > 0) return done()
         settle()
-        if (storedBy > 0) return resolve({ id: value.id, storedBy, cancel })
         cancel()
         reject(new JamiError('ERR_DHT_UNREACHABLE', `no node confirmed the value within ${PUT_TIMEOUT_MS} ms`, { details: { timeoutMs: PUT_TIMEOUT_MS } }))
       })
@@ -379,6 +388,7 @@ class DhtNode implements Dht {
           check()
         },
       }), clock.now())
+      if (over && !permanent) cancelOps()
       this.#schedule()
     })
   }
@@ -470,7 +480,7 @@ class Listening {
       known.expiresMs = expiresMs
       return
     }
-    if (!known && this.#held.size >= MAX_LISTENED_VALUES) return
+    if (!known && this.#held.size >= MAX_LISTENED_VALUES) this.#makeRoom()
     const held: Held = { value, shown: undefined, holders: new Set([...(known?.holders ?? []), holder]), expiresMs }
     this.#held.set(value.id, held)
     this.#tasks.run('opening a value', async () => {
@@ -480,6 +490,18 @@ class Listening {
       this.#tell(shown, false)
     })
     this.#watch()
+  }
+
+  /** The oldest goes that was of no use (not for us, not what is asked for), else the oldest: junk must not keep news out. */
+  #makeRoom(): void {
+    let oldest: [bigint, Held] | undefined
+    for (const entry of this.#held) {
+      oldest ??= entry
+      if (entry[1].shown) continue
+      oldest = entry
+      break
+    }
+    if (oldest) this.#expire(...oldest)
   }
 
   #gone(id: bigint, holder: string): void {

@@ -3,7 +3,7 @@ import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { SeededRandom, testCrypto, testIdentity } from '@jamikit/core/testing'
 import { chainToPem, certificateKey } from '@jamikit/core/identity'
 import { describe, expect, it } from 'vitest'
-import { MAX_STORE_BYTES } from '../defaults.ts'
+import { MAX_LISTENERS_PER_KEY, MAX_STORE_BYTES } from '../defaults.ts'
 import { openValue, sealValue } from '../secure/envelope.ts'
 import { decodeMessage, encodeMessage, type Arguments, type DhtMessage, type ErrorMessage, type ReplyMessage, type RequestMessage, type RequestName } from '../wire/message.ts'
 import { encodeMsgpack } from '@jamikit/core/codec'
@@ -202,6 +202,49 @@ describe('what a node answers', () => {
     expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update')).toEqual([])
   })
 
+  it('DHT-25 a listener is forgotten 10 minutes after its last listen', () => {
+    const p = new Probe()
+    let token = p.token()
+    p.ask('listen', { h: KEY, ve: 1, sid: 42, token })
+    p.now += 17 * 60_000
+    p.engine.tick(p.now)
+    token = p.token()
+    const at = p.out.length
+    p.ask('put', { h: KEY, values: [clear(2n, 'y')], token })
+    expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update')).toEqual([])
+  })
+
+  it('DHT-27 listeners at a key are limited; who comes too late is answered all the same', () => {
+    const p = new Probe()
+    const token = p.token()
+    for (let sid = 1; sid <= MAX_LISTENERS_PER_KEY + 10; sid++) {
+      if (sid % 400 === 0) p.now += 2000
+      p.reply('listen', { h: KEY, ve: 1, sid, token })
+    }
+    p.now += 2000
+    const at = p.out.length
+    p.ask('put', { h: KEY, values: [clear(2n, 'y')], token })
+    expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update').length).toBe(MAX_LISTENERS_PER_KEY)
+  })
+
+  it('DHT-29 what is far from us is acknowledged, not kept', () => {
+    const p = new Probe()
+    const far = 'ff'.repeat(20) as InfoHash // our id is 1
+    const put = (n: bigint) => p.reply('put', { h: far, values: [clear(n, 'x')], token: p.token() }).args.vid
+    expect([put(1n), p.reply('get', { h: far }).args.values?.length]).toEqual([1n, 1])
+    for (let i = 0; i < 14; i++) {
+      // 14 good nodes near the key: each asks us, we ask it back, it answers
+      const from = { host: `10.0.1.${i + 1}`, port: 1, family: 4 as const }
+      const peer = `${i < 7 ? 'ff' : '7f'}${i.toString(16).padStart(2, '0')}`.padEnd(40, '0') as InfoHash
+      const at = p.out.length
+      p.ask('ping', { id: peer }, from)
+      const ping = p.out.slice(at).flatMap((o) => o.messages).find((m) => m.kind === 'request' && m.name === 'ping')
+      p.feed(encodeMessage({ kind: 'reply', tid: ping?.tid ?? 0, network: 0, client: false, args: { id: peer, sa: Uint8Array.of(1, 2, 3, 4) } }), from)
+    }
+    expect(p.engine.nodeCount(p.now).ipv4).toBeGreaterThanOrEqual(14)
+    expect([put(2n), p.reply('get', { h: far }).args.values?.map((v) => v.id)]).toEqual([2n, [1n]])
+  })
+
   it('DHT-28 DHT-43 an update for an unknown listen is acknowledged', () => {
     expect(new Probe().reply('update', { sid: 4711, ve: 1, h: KEY, values: [clear(1n, 'x')] }).args.id).toBe(id(1))
   })
@@ -270,6 +313,38 @@ describe('parts', () => {
     expect(store.get(KEY, 1n)).toBeUndefined()
   })
 
+  it('DHT-27 values without content are not free', () => {
+    const store = new ValueStore(64 << 10)
+    for (let i = 1; i <= 5000; i++) {
+      store.put(KEY, clear(BigInt(i), ''), i, { createdMs: i, source: `10.0.0.${i % 5}` })
+      store.expire(i)
+    }
+    expect(store.values(KEY).length).toBeLessThanOrEqual((64 << 10) / 256)
+    expect(store.values(KEY).length).toBeGreaterThan(200)
+    expect(store.get(KEY, 5000n)).toBeDefined()
+  })
+
+  it('DHT-27 values at a key and keys are limited; an own value is not charged', () => {
+    const store = new ValueStore(MAX_STORE_BYTES)
+    for (let i = 1; i <= 65_537; i++) store.put(KEY, clear(BigInt(i), ''), 0, { createdMs: 0, source: undefined })
+    expect(store.values(KEY).length).toBe(65_536)
+    expect(store.bytes).toBe(0)
+    for (let i = 1; i <= 65_537; i++) store.put(id(i), clear(1n, ''), 0, { createdMs: 0, source: undefined })
+    expect([store.has(id(65_535)), store.has(id(65_537))]).toEqual([true, false])
+  })
+
+  it('room is made at the cost of whoever has most, down to what the others have', () => {
+    const store = new ValueStore(30_000)
+    let n = 0
+    for (const [source, count] of [['a', 80], ['b', 50], ['c', 5]] as const) for (let i = 0; i < count; i++) store.put(KEY, clear(BigInt(++n), ''), 0, { createdMs: 0, source })
+    expect(store.expire(0).length).toBeGreaterThan(0)
+    const left = (source: string) => store.values(KEY).filter((v) => v.source === source).length
+    expect(left('c')).toBe(5)
+    expect(Math.abs(left('a') - left('b'))).toBeLessThanOrEqual(1)
+    expect(store.bytes).toBeLessThanOrEqual(27_000)
+    expect(store.bytes).toBeGreaterThan(26_000)
+  })
+
   it('DHT-22 the same bytes again are a refresh', () => {
     const store = new ValueStore(1000)
     expect([0, 5].map((now) => store.put(KEY, clear(1n, 'x'), now, { createdMs: now, source: 's' }))).toEqual(['stored', 'refreshed'])
@@ -279,6 +354,13 @@ describe('parts', () => {
     const limiter = new RateLimiter(2, 3)
     const table: [number, string, boolean][] = [[0, 'a', true], [1, 'a', true], [2, 'a', false], [3, 'b', true], [4, 'c', false], [2100, 'a', true]]
     for (const [now, source, allowed] of table) expect(limiter.allows(source, now)).toBe(allowed)
+  })
+
+  it('a token does not outlive an hour in which nobody asked', () => {
+    const tokens = new Tokens(new SeededRandom(1), 0)
+    const at = { host: '10.0.0.1', port: 1, family: 4 as const }
+    const token = tokens.make(at, 0)
+    expect(tokens.check(token, at, 61 * 60_000)).toBe(false)
   })
 
   it('tokens are 32 bytes and differ by port', () => {

@@ -4,15 +4,15 @@ import { fromHex, toHex } from '@jamikit/core/codec'
 import { JamiError } from '@jamikit/core/base'
 import type { DhtStatus, InfoHash, Random, SocketAddress } from '@jamikit/core/contracts'
 import {
-  BOOTSTRAP_FIRST_MS, BOOTSTRAP_MAX_MS, CLOSEST, IDS_PER_PUSH, LISTENER_LIFE_MS, MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_SOURCE, MAX_SEARCHES,
-  REQUESTS_PER_SOURCE, REQUESTS_TOTAL,
+  BOOTSTRAP_FIRST_MS, BOOTSTRAP_MAX_MS, CLOSEST, IDS_PER_PUSH, LISTENER_LIFE_MS, MAX_LISTENERS, MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_SOURCE,
+  MAX_PUSH_BYTES, MAX_REPLY_BYTES, MAX_REPLY_VALUES, MAX_SEARCHES, REQUESTS_PER_SOURCE, REQUESTS_TOTAL,
 } from '../defaults.ts'
 import { addressKey, hostToBytes, isLoopback, isMartian, sourceKey } from '../wire/address.ts'
 import { FragmentAssembler } from '../wire/fragments.ts'
-import { type Arguments, decodeMessage, encodeError, encodeMessage, type ReplyMessage, type RequestMessage, type RequestName } from '../wire/message.ts'
+import { type Arguments, decodeMessage, encodeError, encodeMessage, MAX_TOKEN_BYTES, type ReplyMessage, type RequestMessage, type RequestName } from '../wire/message.ts'
 import type { NodeInfo } from '../wire/node-info.ts'
 import { matches, type Query, selectFields } from '../wire/query.ts'
-import type { Value } from '../wire/value.ts'
+import { type Value, valueSize } from '../wire/value.ts'
 import { isGood, type NodeRecord, NodeTable } from './nodes.ts'
 import { RateLimiter } from './rate-limiter.ts'
 import { type RequestHandlers, Requests } from './requests.ts'
@@ -56,12 +56,17 @@ interface RemoteListener {
   readonly source: string
   query: Query
   timeMs: number
+  /** From where it showed a token. Nothing is pushed to other addresses, which anybody could claim in its name. */
+  address: SocketAddress
 }
 
 interface Socket {
   readonly op: ListenOp
   readonly search: InfoHash
 }
+
+/** Addresses whose datagrams are dropped. */
+const MAX_BLACKLIST = 10_000
 
 export class DhtEngine {
   readonly #o: EngineOptions
@@ -73,6 +78,7 @@ export class DhtEngine {
   readonly #store: ValueStore
   readonly #listeners = new Map<InfoHash, Map<string, RemoteListener>>() // bounded by MAX_LISTENERS_PER_KEY and _PER_SOURCE
   readonly #listenersOf = new Map<string, number>() // by source; bounded by the listeners
+  #listenerCount = 0 // at most MAX_LISTENERS
   readonly #sockets = new Map<string, Socket>() // bounded by our listens × nodes
   readonly #blacklist = new Set<string>() // bounded by MAX_BLACKLIST
   readonly #bootstrap = new Map<string, SocketAddress>() // bounded by the configuration
@@ -105,6 +111,7 @@ export class DhtEngine {
       },
       closeSocket: (node, sid) => this.#sockets.delete(socketKey(node, sid)),
       wake: (search) => this.#woken.add(search),
+      giveUp: (node) => this.#requests.fail(node),
     }
     return { table, searches: new Map(), host, enabled: false, status: 'disconnected', nextMaintenanceMs: now + 3000 + this.#o.random.below(2000), bootstrapPending: 0 }
   }
@@ -268,8 +275,9 @@ export class DhtEngine {
     }
     if (message.network !== this.#o.network) return undefined
     if (message.kind === 'fragment') {
+      if (!this.#fragments.expects(message.tid, from) && !this.#limiter.allows(sourceKey(from), now)) return undefined
       const whole = this.#fragments.fragment(message, from, now)
-      return whole && { message: whole, from }
+      return whole && { message: this.#worthwhile(whole, from, now), from }
     }
     const id = message.kind === 'error' ? message.id : message.args.id
     if (id === this.#o.nodeId || /^0+$/.test(id)) return undefined
@@ -284,25 +292,37 @@ export class DhtEngine {
       return undefined
     }
     if (message.kind === 'request' && !this.#limiter.allows(sourceKey(from), now)) return undefined
-    if (message.kind === 'reply' && message.args.sizes && !this.#requests.expects(message.tid, from) && !this.#sockets.has(`${id}|${message.tid}`)) return undefined
+    if (message.kind === 'reply' && message.args.sizes && !this.#requests.expects(message.tid, from) && !this.#sockets.has(`${from.family}${id}|${message.tid}`)) return undefined
     if (message.args.sizes) {
       const whole = this.#fragments.header(message, from, now)
-      return whole && { message: whole, from }
+      return whole && { message: this.#worthwhile(whole, from, now), from }
     }
-    return { message, from }
+    return { message: this.#worthwhile(message, from, now), from }
+  }
+
+  /** Values that will not be used anyway are left out before anybody verifies their signatures. */
+  #worthwhile(message: RequestMessage | ReplyMessage, from: SocketAddress, now: number): RequestMessage | ReplyMessage {
+    const { args } = message
+    if (!args.values || args.values.length === 0) return message
+    const wanted = message.kind === 'reply'
+      ? this.#requests.expects(message.tid, from) || this.#sockets.has(`${from.family}${args.id}|${message.tid}`)
+      : message.name === 'put' ? this.#tokens.check(args.token, from, now)
+      : message.name === 'update' && args.sid !== undefined && this.#sockets.has(`${from.family}${args.id}|${args.sid}`)
+    return wanted ? message : { ...message, args: { ...args, values: [] } }
   }
 
   /** Acts on a checked message. @param bad values whose signature does not verify: acknowledged, never kept */
   process({ message, from }: Received, bad: ReadonlySet<Value>, now: number): void {
     if (this.#stopped) return
-    const node = this.#heard(message.args.id, from, now, message.client)
+    const node = this.#heard(message.args.id, from, now, message.client, message.kind === 'request')
     if (!node) return
     if (message.kind === 'reply') this.#reply(message, node, from, bad, now)
     else this.#answer(message, node, from, bad, now)
     this.#settle(now)
   }
 
-  #heard(id: InfoHash, from: SocketAddress, now: number, client: boolean): NodeRecord | undefined {
+  /** @param ask whether to ask a new node back; requests only, since their number is limited */
+  #heard(id: InfoHash, from: SocketAddress, now: number, client: boolean, ask = false): NodeRecord | undefined {
     const f = this.#families[from.family]
     const fresh = !f.table.get(id)
     const node = f.table.note(id, from, now, { heard: true, client, tid: this.#firstTid() })
@@ -310,7 +330,7 @@ export class DhtEngine {
     this.#offer(f, node, now)
     if (fresh) {
       f.nextMaintenanceMs = Math.min(f.nextMaintenanceMs, now + 1000)
-      this.#ping(node, now) // good only once it has replied
+      if (ask) this.#ping(node, now) // good only once it has replied
     }
     return node
   }
@@ -330,7 +350,6 @@ export class DhtEngine {
     }
     const wasGood = isGood(node, now)
     node.repliedMs = now
-    node.authErrors = 0
     this.#countReported(from.family, message.args.sa)
     for (const family of [4, 6] as const) for (const info of message.args[`n${family}`] ?? []) this.#mentioned(info, from, now)
     this.#requests.reply(good, from)
@@ -369,7 +388,7 @@ export class DhtEngine {
       case 'get': {
         if (!key || /^0+$/.test(key)) return fail(203, 'Get_values with no info_hash')
         const query = args.query ?? { select: [], where: {} }
-        const values = this.#store.values(key).map((s) => s.value).filter((v) => matches(query.where, v))
+        const values = fitting(this.#store.values(key).map((s) => s.value).filter((v) => matches(query.where, v)), query.select.length > 0 ? Number.POSITIVE_INFINITY : MAX_REPLY_BYTES)
         const fields = query.select.length > 0 ? selectFields(query.select, values) : undefined
         return this.#replyTo(m, from, {
           ...this.#nodesFor(key, args.want ?? [from.family], now), token: this.#tokens.make(from, now),
@@ -458,17 +477,23 @@ export class DhtEngine {
     if (known) {
       known.query = query
       known.timeMs = now
+      known.address = from
       return
     }
     const source = sourceKey(from)
     const ofSource = this.#listenersOf.get(source) ?? 0
-    if (at.size >= MAX_LISTENERS_PER_KEY || ofSource >= MAX_LISTENERS_PER_SOURCE) return
-    const listener: RemoteListener = { node, sid, version: args.ve ?? 0, source, query, timeMs: now }
+    if (this.#listenerCount >= MAX_LISTENERS || at.size >= MAX_LISTENERS_PER_KEY || ofSource >= MAX_LISTENERS_PER_SOURCE) return
+    const listener: RemoteListener = { node, sid, version: args.ve ?? 0, source, query, timeMs: now, address: from }
     at.set(id, listener)
     this.#listeners.set(key, at)
     this.#listenersOf.set(source, ofSource + 1)
+    this.#listenerCount++
     const values = this.#store.values(key).map((s) => s.value).filter((v) => matches(query.where, v))
-    if (values.length > 0) this.#push(listener, { h: key, values }, now)
+    for (let rest = values; rest.length > 0; ) {
+      const part = fitting(rest, MAX_PUSH_BYTES)
+      this.#push(listener, { h: key, values: part }, now)
+      rest = rest.slice(part.length)
+    }
   }
 
   #pushValue(key: InfoHash, value: Value, now: number): void {
@@ -480,7 +505,7 @@ export class DhtEngine {
   }
 
   #push(l: RemoteListener, args: Omit<Arguments, 'id'>, now: number): void {
-    if (l.node.expired) return
+    if (l.node.expired || addressKey(l.node.address) !== addressKey(l.address)) return
     const token = this.#tokens.make(l.node.address, now)
     if (l.version >= 1) {
       const full = args.values ? { ve: 1, sid: l.sid, token, ...args } : { sid: l.sid, token, ...args }
@@ -516,8 +541,9 @@ export class DhtEngine {
     return this.#requests.start(tid, node, node.address, datagrams, now, {
       ...handlers,
       onReply: (reply) => {
-        if (tokenless && !reply.args.token && this.#blacklist.size < 10_000) {
-          this.#blacklist.add(addressKey(node.address)) // no honest node answers a search without a token (§2.5)
+        const { token } = reply.args
+        if (tokenless && (!token || token.length === 0 || token.length > MAX_TOKEN_BYTES)) {
+          if (this.#blacklist.size < MAX_BLACKLIST) this.#blacklist.add(addressKey(node.address)) // no honest node answers a search without a token (§2.5)
           this.#requests.fail(node)
           handlers.onExpired?.()
           return
@@ -533,7 +559,7 @@ export class DhtEngine {
 
   #nodeExpired(node: NodeRecord): void {
     for (const search of this.#families[node.family].searches.values()) search.nodeExpired(node)
-    for (const key of [...this.#sockets.keys()]) if (key.startsWith(`${node.id}|`)) this.#sockets.delete(key)
+    for (const key of [...this.#sockets.keys()]) if (key.startsWith(`${node.family}${node.id}|`)) this.#sockets.delete(key)
   }
 
   // ---------------------------------------------------------------- upkeep
@@ -595,6 +621,7 @@ export class DhtEngine {
       for (const [id, l] of at) {
         if (now - l.timeMs <= LISTENER_LIFE_MS) continue
         at.delete(id)
+        this.#listenerCount--
         const left = (this.#listenersOf.get(l.source) ?? 1) - 1
         if (left > 0) this.#listenersOf.set(l.source, left)
         else this.#listenersOf.delete(l.source)
@@ -612,6 +639,10 @@ export class DhtEngine {
         : 'disconnected'
       if (status === f.status) continue
       f.status = status
+      if (status === 'connected') {
+        this.#bootstrapDelayMs = BOOTSTRAP_FIRST_MS // the next outage starts anew
+        this.#nextBootstrapMs = now
+      }
       if (status === 'connected') for (const search of f.searches.values()) search.restart() // what waited for nodes goes on now
       changed = true
     }
@@ -620,7 +651,19 @@ export class DhtEngine {
 }
 
 function socketKey(node: NodeRecord, sid: number): string {
-  return `${node.id}|${sid}`
+  return `${node.family}${node.id}|${sid}`
+}
+
+/** The first values that fit; one always does. */
+function fitting(values: Value[], maxBytes: number): Value[] {
+  let bytes = 0
+  let n = 0
+  while (n < values.length && n < MAX_REPLY_VALUES) {
+    bytes += valueSize(values[n] as Value)
+    if (n > 0 && bytes > maxBytes) break
+    n++
+  }
+  return n === values.length ? values : values.slice(0, n)
 }
 
 /** True when `a` is closer to the target than `b`. */

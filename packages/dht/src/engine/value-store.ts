@@ -167,17 +167,23 @@ export class ValueStore {
       }
     }
     for (const list of bySource.values()) list.sort((a, b) => b.stored.expiresMs - a.stored.expiresMs) // nearest to its end last
-    while (this.#bytes > this.#maxBytes * ROOM) {
-      let heaviest: [string, number] = ['', 0]
-      for (const source of this.#bySource) if (source[1] > heaviest[1]) heaviest = source
-      const list = bySource.get(heaviest[0]) ?? []
-      const enough = heaviest[1] - this.#maxBytes * (1 - ROOM) / 4
-      for (let left = heaviest[1]; left >= enough && this.#bytes > this.#maxBytes * ROOM; left = this.#bySource.get(heaviest[0]) ?? 0) {
-        const victim = list.pop()
-        if (!victim) return
-        gone.push({ key: victim.key, value: victim.stored.value })
-        this.#forget(victim.key, victim.stored)
+    const sources = [...this.#bySource].sort((a, b) => b[1] - a[1])
+    const target = this.#maxBytes * ROOM
+    let top = 0
+    for (let k = 0; k < sources.length; k++) {
+      top += sources[k]?.[1] ?? 0
+      const level = (target - (this.#bytes - top)) / (k + 1) // what the k + 1 heaviest may keep, each
+      if (level < (sources[k + 1]?.[1] ?? 0)) continue
+      for (const [source] of sources.slice(0, k + 1)) {
+        const list = bySource.get(source) ?? []
+        while ((this.#bySource.get(source) ?? 0) > level) {
+          const victim = list.pop()
+          if (!victim) break
+          gone.push({ key: victim.key, value: victim.stored.value })
+          this.#forget(victim.key, victim.stored)
+        }
       }
+      return
     }
   }
 

@@ -4,7 +4,7 @@ import { decodeMsgpack, encodeMsgpack, fromHex, type MsgpackInput, MsgpackExt, t
 import { describe, expect, it } from 'vitest'
 import { fc, it as property } from '../../test/property.ts'
 import { bytesToHost, hostToBytes, isMartian, sourceKey } from './address.ts'
-import { FragmentAssembler, MAX_SESSIONS_PER_SOURCE } from './fragments.ts'
+import { FragmentAssembler, MAX_HELD_BYTES, MAX_PIECES, MAX_SESSIONS_PER_SOURCE } from './fragments.ts'
 import { decodeMessage, type DhtMessage, encodeError, encodeMessage, type RequestMessage } from './message.ts'
 import { decodeNodes, encodeNodes } from './node-info.ts'
 import { decodeValue, encodeBody, encodeValue } from './value.ts'
@@ -159,6 +159,47 @@ describe('fragments', () => {
   })
 })
 
+describe('fragments of somebody hostile', () => {
+  const header = (sizes: number[]): RequestMessage => ({ kind: 'request', name: 'put', tid: 1, network: 0, client: false, args: { id: ID as never, h: ID as never, values: [], sizes } })
+  const piece = (index: number, offset: number, length: number, tid = 1) => ({ kind: 'fragment' as const, tid, network: 0, client: false, parts: [{ index, offset, bytes: new Uint8Array(length) }] })
+
+  it('DHT-27 a value of tiny pieces is given up, not put together for ever', () => {
+    const assembler = new FragmentAssembler()
+    assembler.header(header([60_000]), from, 0)
+    for (let i = 0; i < 5000; i++) assembler.fragment(piece(0, i, 1), from, 0)
+    expect(assembler.heldBytes).toBe(MAX_PIECES)
+    assembler.expire(10_001)
+    expect([assembler.heldBytes, assembler.size]).toEqual([0, 0])
+  })
+
+  it('DHT-27 all sources together hold 64 MiB at most, and get it back', () => {
+    const assembler = new FragmentAssembler()
+    for (let host = 0; host < 40; host++) {
+      const source = { ...from, host: `10.1.0.${host}` }
+      assembler.header(header(Array<number>(60).fill(60_000)), source, 0)
+      for (let index = 0; index < 60; index++) assembler.fragment(piece(index, 0, 59_000), source, 0)
+    }
+    expect(assembler.heldBytes).toBeGreaterThan(MAX_HELD_BYTES - 60_000)
+    expect(assembler.heldBytes).toBeLessThanOrEqual(MAX_HELD_BYTES)
+    assembler.expire(3001)
+    expect(assembler.heldBytes).toBe(0)
+  })
+
+  it('DHT-27 pieces without a header: 98 and 122,912 bytes at most', () => {
+    for (const [count, length, left] of [[98, 1, 1], [99, 1, 0], [2, 61_456, 1], [2, 61_457, 0]] as const) {
+      const assembler = new FragmentAssembler()
+      for (let i = 0; i < count; i++) assembler.fragment(piece(0, i * length, length), from, 0)
+      expect([assembler.size, assembler.heldBytes]).toEqual([left, left * count * length])
+    }
+  })
+
+  it('a header that announces more than 4 MiB is dropped', () => {
+    const assembler = new FragmentAssembler()
+    expect(assembler.header(header(Array<number>(70).fill(65_000)), from, 0)).toBeUndefined()
+    expect(assembler.size).toBe(0)
+  })
+})
+
 describe('addresses', () => {
   it.each(['10.0.0.1', '::1', 'fd77:77:77:1::b', '2001:db8::1', '::', 'fe80::1', '1:2:3:4:5:6:7:8'])('%s comes back as it was', (host) => {
     expect(bytesToHost(hostToBytes(host) ?? new Uint8Array(4))).toBe(host)
@@ -166,7 +207,7 @@ describe('addresses', () => {
   it('DHT-11 IPv4 in IPv6 counts as IPv4', () => expect(hostToBytes('::ffff:10.0.0.1')).toEqual(Uint8Array.of(10, 0, 0, 1)))
   it('DHT-7 martians', () => {
     const at = (host: string, port = 4222) => isMartian({ host, port, family: host.includes(':') ? 6 : 4 })
-    expect([at('0.0.0.1'), at('224.0.0.1'), at('ff02::1'), at('::'), at('1.2.3.4', 0)]).toEqual([true, true, true, true, true])
+    expect([at('0.0.0.1'), at('224.0.0.1'), at('ff02::1'), at('::'), at('1.2.3.4', 0), at('::ffff:a00:1')]).toEqual([true, true, true, true, true, true])
     expect([at('10.0.0.1'), at('127.0.0.1'), at('fe80::1'), at('2001:db8::1')]).toEqual([false, false, false, false])
   })
   it('DHT-26 IPv6 is counted by /64', () => expect(sourceKey({ host: '2001:db8::1', port: 1, family: 6 })).toBe(sourceKey({ host: '2001:db8::ffff', port: 2, family: 6 })))
