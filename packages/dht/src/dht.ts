@@ -1,5 +1,5 @@
 // The shell of the DHT node: sockets, timers and cryptography around the engine; implements the Dht contract.
-// docs/protocol/01 §3.6, §6. Proof: dht.test.ts (contract suite), interop dht-interop.
+// docs/protocol/01 §3.6, §6. Proof: contract.test.ts, dht.test.ts, outage.test.ts, interop dht-interop.
 import { abortError, AsyncQueue, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
 import { toHex } from '@jamikit/core/codec'
 import type {

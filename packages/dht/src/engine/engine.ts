@@ -1,5 +1,5 @@
 // The DHT as a function of datagrams and time: answers requests, keeps the routing tables, runs searches. No I/O: what must be
-// sent goes to `send`, when to come back is `nextMs`. docs/protocol/01 §2.6, §2.7, §3. Proof: engine/engine.test.ts.
+// sent goes to `send`, when to come back is `nextMs`. docs/protocol/01 §2.6, §2.7, §3. Proof: engine/engine.test.ts, engine/search.test.ts.
 import { fromHex, toHex } from '@jamikit/core/codec'
 import { JamiError } from '@jamikit/core/base'
 import type { DhtStatus, InfoHash, Random, SocketAddress } from '@jamikit/core/contracts'

@@ -1,5 +1,5 @@
 // What we know of other nodes: records, buckets, the closest good ones. No I/O. docs/protocol/01 §2.6, §3.1, §3.2, §13.2.
-// Proof: engine/nodes.test.ts (closest nodes against sorting everything).
+// Proof: engine/engine.test.ts (closest nodes against sorting everything).
 import { fromHex } from '@jamikit/core/codec'
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { CLOSEST, HEARD_MS, MAX_NODES, REPLIED_MS } from '../defaults.ts'

@@ -1,5 +1,5 @@
 // How many requests a source may make in a second, and all together. Time is an argument. docs/protocol/01 §2.10.
-// Proof: engine/rate-limiter.test.ts (table over time).
+// Proof: engine/engine.test.ts (table over time).
 const MAX_SOURCES = 65_536
 
 /** One-second windows: the requests of this second and a share of the last one count. */

@@ -1,5 +1,5 @@
 // Requests under way: three transmissions with growing waits, one reply, no memory of the past. No I/O.
-// docs/protocol/01 §2.11, §13.1. Proof: engine/requests.test.ts (table over time).
+// docs/protocol/01 §2.11, §13.1. Proof: engine/engine.test.ts (table over time).
 import type { Random, SocketAddress } from '@jamikit/core/contracts'
 import { DELAY_JITTER_MS, FIRST_DELAY_MS, TRANSMISSIONS } from '../defaults.ts'
 import { addressKey } from '../wire/address.ts'

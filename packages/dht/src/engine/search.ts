@@ -1,5 +1,5 @@
 // One iterative look-up in one family: walks towards a key, and gets, puts and listens at the closest nodes. No I/O.
-// docs/protocol/01 §3.5, §3.6, §13.3–13.5. Proof: engine/engine.test.ts (100 nodes under loss against an oracle).
+// docs/protocol/01 §3.5, §3.6, §13.3–13.5. Proof: engine/search.test.ts, test/sim/network.sim.ts (nodes under loss).
 import type { InfoHash } from '@jamikit/core/contracts'
 import { fromHex } from '@jamikit/core/codec'
 import { CLOSEST, LISTEN_NODES, LISTEN_REFRESH_MS, MAX_REFUSALS, REANNOUNCE_MARGIN_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS } from '../defaults.ts'

@@ -1,5 +1,5 @@
 // Write tokens: bound to address and port, from a secret that changes; the current and the previous one are valid.
-// docs/protocol/01 §3.8. Proof: engine/tokens.test.ts.
+// docs/protocol/01 §3.8. Proof: engine/engine.test.ts.
 import { utf8 } from '@jamikit/core/codec'
 import type { Random, SocketAddress } from '@jamikit/core/contracts'
 import { constantTimeEqual, sha256 } from '@jamikit/core/crypto'

@@ -1,5 +1,5 @@
 // Values that this node stores: policies by type, lifetimes, quotas, and who listens. No I/O; signatures were verified before.
-// docs/protocol/01 §3.9, §4.5. Proof: engine/value-store.test.ts.
+// docs/protocol/01 §3.9, §4.5. Proof: engine/engine.test.ts.
 import { compareBytes, equalBytes } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
 import { certificateKey, parseChain } from '@jamikit/core/identity'

@@ -1,5 +1,5 @@
 // Signing, encrypting, verifying and opening values: the only place where a value from the network becomes a DhtValue.
-// docs/protocol/01 §4.3, §4.4, §5.11, §5.12. Proof: secure/envelope.test.ts (captured values, refusal table).
+// docs/protocol/01 §4.3, §4.4, §5.11, §5.12. Proof: engine/engine.test.ts (captured values, refusal table).
 import { JamiError, limitError } from '@jamikit/core/base'
 import type { Crypto, DhtPut, DhtValue, PrivateKey } from '@jamikit/core/contracts'
 import { shortIdOf } from '@jamikit/core/identity'

@@ -1,5 +1,5 @@
 // IP addresses as bytes and text, and which of them may not be a DHT peer. Pure. docs/protocol/01 §1.6, §2.5.
-// Proof: wire/node-info.test.ts.
+// Proof: wire/message.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 
 /** 4 or 16 bytes; undefined when the text is no numeric address. IPv4-mapped IPv6 gives 4 bytes. */

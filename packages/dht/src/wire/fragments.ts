@@ -1,5 +1,5 @@
 // Putting values together from fragments: in any order, before or after their header, bounded in bytes, packets and time.
-// A pure machine: time comes in, complete messages come out. docs/protocol/01 §2.9. Proof: wire/fragments.test.ts.
+// A pure machine: time comes in, complete messages come out. docs/protocol/01 §2.9. Proof: wire/message.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { addressKey } from './address.ts'
 import type { FragmentMessage, ReplyMessage, RequestMessage } from './message.ts'

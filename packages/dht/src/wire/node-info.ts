@@ -1,4 +1,4 @@
-// Compact node lists of find and get replies. Pure. docs/protocol/01 §1.6. Proof: wire/node-info.test.ts.
+// Compact node lists of find and get replies. Pure. docs/protocol/01 §1.6. Proof: wire/message.test.ts.
 import { codecError } from '@jamikit/core/base'
 import { concatBytes, fromHex, toHex } from '@jamikit/core/codec'
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'

@@ -1,5 +1,5 @@
 // Values as stored and sent: clear or encrypted content, the exact bytes that are signed. Pure.
-// docs/protocol/01 §4.1–4.3. Proof: wire/value.test.ts (captured values, refusal table, fuzz).
+// docs/protocol/01 §4.1–4.3. Proof: wire/message.test.ts (captured values, refusal table, fuzz).
 import { codecError, limitError } from '@jamikit/core/base'
 import { asBytes, asInt, asMap, asString, asU64, decodeMsgpack, encodeMsgpack, equalBytes, fromHex, type MsgpackMap, MsgpackRaw, type MsgpackValue, toHex, utf8 } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
