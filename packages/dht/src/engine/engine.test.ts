@@ -7,6 +7,7 @@ import { MAX_LISTENERS_PER_KEY, MAX_STORE_BYTES } from '../defaults.ts'
 import { openValue, sealValue } from '../secure/envelope.ts'
 import { decodeMessage, encodeMessage, type Arguments, type DhtMessage, type ErrorMessage, type ReplyMessage, type RequestMessage, type RequestName } from '../wire/message.ts'
 import { encodeMsgpack } from '@jamikit/core/codec'
+import { matches, type Query, selectFields } from '../wire/query.ts'
 import type { Value } from '../wire/value.ts'
 import { DhtEngine, type Received } from './engine.ts'
 import { compareDistance, NodeTable } from './nodes.ts'
@@ -121,6 +122,16 @@ describe('what a node answers', () => {
     expect(p.reply('get', { h: KEY, query: { select: [], where: { id: 8n } } }).args.values?.map((v) => v.id)).toEqual([8n])
     expect(p.reply('get', { h: KEY, query: { select: [], where: { type: 3 } } }).args.values?.map((v) => v.id)).toEqual([7n])
     expect(p.reply('get', { h: KEY, query: { select: [4, 1], where: {} } }).args.rows).toEqual([{ id: 7n, seq: 0 }, { id: 8n, seq: 0 }])
+  })
+
+  it('DHT-17 where by owner and user type; encrypted values show id and type 0 only; every field but the owner can be selected', async () => {
+    const { privateKey, deviceShortId } = testIdentity(0).device
+    const signed = await sealValue(crypto, 3n, { data: utf8('s'), type: 6, userType: 'news', sign: privateKey })
+    const sealed = await sealValue(crypto, 4n, { data: utf8('e'), type: 6, userType: 'news', sign: privateKey, encryptTo: privateKey.publicKey })
+    const stored = [signed, sealed, clear(5n, 'c')]
+    const ids = (where: Query['where']) => stored.filter((v) => matches(where, v)).map((v) => v.id)
+    expect([ids({ owner: deviceShortId }), ids({ userType: 'news' }), ids({ type: 0 }), ids({ id: 4n }), ids({ owner: deviceShortId, type: 0 })]).toEqual([[3n], [3n], [4n, 5n], [4n], []])
+    expect(selectFields([5, 4, 2, 1], stored)).toEqual({ f: [1, 2, 4, 5], v: [3n, 6, 0, 'news', 4n, 0, 0, '', 5n, 0, 0, ''] })
   })
 
   it('DHT-18 a put of two values has two replies', () => {

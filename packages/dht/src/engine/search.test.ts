@@ -170,6 +170,20 @@ describe('puts', () => {
     expect([a.names('refresh').length, a.names('put').length]).toEqual([1, 2])
   })
 
+  it('DHT-60 when 4 of the 8 that store a permanent value die, the 8 closest that live have it after a refresh period and 20 s', () => {
+    const net = new Net(20)
+    net.put(clear(1n, 'x'), true)
+    net.run(1000)
+    const dead = net.closest.slice(0, 8).filter((_, i) => i % 2 === 0)
+    for (const p of dead) p.script = () => undefined
+    net.run(590_000 + 20_000)
+    const living = net.closest.filter((p) => !dead.includes(p))
+    expect(living.slice(0, 8).map((p) => p.values.size)).toEqual(Array<number>(8).fill(1))
+    const got = net.get()
+    net.run(1000)
+    expect([got.done, new Set(got.values)]).toEqual([true, new Set(['x'])])
+  })
+
   it('DHT-56 what is put again is the same bytes, also when it is encrypted', () => {
     const net = new Net(3)
     const cypher = new SeededRandom(9).bytes(300)
