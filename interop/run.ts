@@ -53,6 +53,7 @@ async function runScenario(scenario: Scenario, net: Namespaces, base: string): P
   }
   await stage.end()
   killAllChildren()
+  net.endCapture()
   writeReport(scenario.name, stage, startTime, failure)
   print({ scenario: scenario.name, ok: failure === undefined, ms: Date.now() - startTime, ...(failure === undefined ? {} : { logs: dir }) })
   if (failure === undefined && !values.keep) rmSync(dir, { recursive: true, force: true })

@@ -44,8 +44,7 @@ export class Namespaces {
   }
 
   down(): void {
-    this.#capture?.kill('SIGTERM')
-    this.#capture = undefined
+    this.endCapture()
     run([`${peersDir}/net.sh`, 'down'], this.#env)
   }
 
@@ -78,7 +77,12 @@ export class Namespaces {
     return [...ports]
   }
 
-  /** Records everything that crosses the switch. */
+  endCapture(): void {
+    this.#capture?.kill('SIGTERM')
+    this.#capture = undefined
+  }
+
+  /** Records everything that crosses the switch, until `endCapture`. */
   capture(file: string): Promise<void> {
     const child = spawn('ip', ['netns', 'exec', `${this.prefix}-sw`, 'setpriv', '--pdeathsig', 'TERM', 'tcpdump', '-i', 'br0', '-s', '0', '-U', '-Z', 'root', '-w', file], {
       stdio: ['ignore', 'ignore', 'pipe'],
