@@ -40,6 +40,7 @@ export const restart: Scenario = {
     await stage.step('both stop after both wrote alone; both start; one head', async () => {
       await sdk.stop()
       await say(daemon, 'alone, theirs')
+      await daemon.heard(conversation, 'alone, theirs') // it commits on another thread: stopped before, it would never have written it
       await daemon.stop()
       sdk = await stage.sdk('sdk', 3, sdkStart)
       await say(sdk, 'alone, ours')
