@@ -37,7 +37,7 @@ export async function all(c: Conversation): Promise<Map<Oid, GitObject>> {
 }
 
 export async function cloneFor(who: DeviceIdentity, c: Conversation): Promise<Conversation> {
-  return Conversation.clone(person(who)(c.id), c.id, c.head, await all(c))
+  return Conversation.clone(person(who)(c.id), c.id, c.head, await all(c), alice.accountId)
 }
 
 /** Alice's conversation with Bob, both joined, and Bob's replica of it. */

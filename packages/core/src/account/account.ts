@@ -45,6 +45,7 @@ export class LocalAccount {
   readonly #tasks: Tasks
   readonly #contactChanged: Source<ContactChange>
   readonly #prefix: string
+  readonly #adding = new Map<AccountUri, Promise<ConversationId>>() // bounded by the program's calls
   #record: AccountRecord
   #started: Promise<void> | undefined
   #stopped: Promise<void> | undefined
@@ -80,6 +81,7 @@ export class LocalAccount {
     this.requests = new TrustRequests({
       clock, logger, dht, identity, certificates: this.certificates, directory: this.presence, contacts, storage, prefix,
       profile: () => profileCard(this.#record.displayName),
+      joined: (account) => this.#hasJoined(account, contacts.conversationWith(account)),
     })
     this.#reconnector = new Reconnector({ clock, random, logger, presence: this.presence, messages: this.messages, contacts })
   }
@@ -88,6 +90,7 @@ export class LocalAccount {
   static async load(env: AccountEnv, record: AccountRecord, announcement: Uint8Array): Promise<LocalAccount> {
     const contacts = await ContactList.load(env.storage, accountPrefix(record.device.accountId))
     const account = new LocalAccount(env, record, announcement, contacts)
+    await account.certificates.load()
     await account.requests.load()
     return account
   }
@@ -107,11 +110,12 @@ export class LocalAccount {
 
   start(): Promise<void> {
     this.#started ??= (async () => {
-      this.requests.onConfirmed(({ account, conversation, switched }) => {
+      this.requests.onConfirmed(({ account }) => {
         this.#contactChanged.emit({ account, action: 'confirmed' })
         this.messages.connect(account)
-        if (switched && conversation) this.#tasks.run('switch conversation', () => this.#switchTo(account, conversation))
       })
+      this.requests.onInvited(({ account, conversation }) => this.#tasks.run('invitation', () => this.conversations.accept(conversation, account)))
+      this.conversations.onReady(({ conversation }) => this.#tasks.run('linking a conversation', () => this.#link(conversation)))
       this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
       this.presence.onDevice(({ account, device }) => {
         this.requests.send(account)
@@ -127,7 +131,13 @@ export class LocalAccount {
         if (online) this.#reconnector.retry()
       })
       this.#tasks.signal.addEventListener('abort', off, { once: true })
-      for (const [account, contact] of this.contacts.entries()) if (isActive(contact)) this.presence.watch(account)
+      for (const [account, contact] of this.contacts.entries()) {
+        if (!isActive(contact)) continue
+        this.presence.watch(account)
+        // accepted, and then the process ended before the clone was noted
+        const { conversation, confirmed } = contact
+        if (conversation && confirmed && !this.conversations.get(conversation)) this.#tasks.run('unfinished acceptance', () => this.conversations.accept(conversation, account))
+      }
     })()
     return this.#started
   }
@@ -147,10 +157,32 @@ export class LocalAccount {
     return this.#stopped
   }
 
-  /** Makes (or finds) the 1:1 conversation and asks the peer to be a contact. */
-  async addContact(peer: AccountUri): Promise<ConversationId> {
+  /** Makes (or finds) the 1:1 conversation and asks the peer to be a contact; accepts when the peer has asked. */
+  addContact(peer: AccountUri): Promise<ConversationId> {
+    return this.#once(peer, () => this.#add(peer))
+  }
+
+  /** @throws ERR_NOT_FOUND when there is no such request (any more) */
+  acceptRequest(from: AccountUri): Promise<ConversationId> {
+    return this.#once(from, async () => {
+      const request = this.requests.get(from)
+      if (!request) throw new JamiError('ERR_NOT_FOUND', `no contact request from ${from}`)
+      return this.#accept(request)
+    })
+  }
+
+  /** Two calls at once make one contact and one conversation. */
+  #once(peer: AccountUri, work: () => Promise<ConversationId>): Promise<ConversationId> {
+    const running = this.#adding.get(peer)
+    if (running) return running
+    const promise = work().finally(() => this.#adding.delete(peer))
+    this.#adding.set(peer, promise)
+    return promise
+  }
+
+  async #add(peer: AccountUri): Promise<ConversationId> {
     const now = this.#env.clock.wallTimeMs()
-    const pending = await this.requests.take(peer)
+    const pending = this.requests.get(peer)
     if (pending) return this.#accept(pending)
     const known = this.contacts.conversationWith(peer)
     const conversation = known && this.conversations.get(known) ? known : await this.conversations.createOneToOne(peer)
@@ -160,36 +192,64 @@ export class LocalAccount {
     return conversation
   }
 
-  /** @throws ERR_NOT_FOUND when there is no such request (any more) */
-  async acceptRequest(from: AccountUri): Promise<ConversationId> {
-    const request = await this.requests.take(from)
-    if (!request) throw new JamiError('ERR_NOT_FOUND', `no contact request from ${from}`)
-    return this.#accept(request)
-  }
-
+  /** Every step may be repeated, and the request goes last: a crash in between loses nothing. */
   async #accept(request: PendingRequest): Promise<ConversationId> {
-    const { from } = request
+    const { from, displayName } = request
     const conversation = request.conversation ?? (await this.conversations.createOneToOne(from))
-    const { displayName } = request
     await this.contacts.add(from, this.#env.clock.wallTimeMs(), { confirmed: true, conversation, ...(displayName === undefined ? {} : { displayName }) })
+    if (request.conversation) await this.conversations.accept(request.conversation, from)
+    await this.requests.take(from)
     this.presence.watch(from)
     this.requests.confirm(from, request.conversation)
-    if (request.conversation) await this.conversations.accept(request.conversation, from)
     this.#contactChanged.emit({ account: from, action: 'added' })
     return conversation
   }
 
-  async #switchTo(account: AccountUri, conversation: ConversationId): Promise<void> {
-    await this.contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: true, conversation })
-    await this.conversations.accept(conversation, account)
+  /** The contact has joined this conversation with us, or is the one who invited us to it. */
+  #hasJoined(account: AccountUri, conversation: ConversationId | undefined): boolean {
+    const info = conversation && this.conversations.get(conversation)
+    return info === undefined || info.members.some((member) => member.uri === account && member.role !== 'invited')
+  }
+
+  /**
+   * A 1:1 conversation with a contact is here: is it the one to speak in? When both asked each other there are two, and both sides must
+   * choose the same: the smaller id. When the contact began anew (its conversation is younger than its stay in ours), the new one.
+   */
+  async #link(conversation: ConversationId): Promise<void> {
+    const { contacts, conversations } = this
+    const account = this.#otherOf(conversation)
+    const contact = account && contacts.get(account)
+    if (!account || !contact || !isActive(contact) || contact.conversation === conversation) return
+    const old = contact.conversation && conversations.get(contact.conversation)
+    const anew = old?.state === 'ready' && (await this.#beganMs(conversation)) > (await this.#joinedMs(old.id, account))
+    if (old?.state === 'ready' && !anew && old.id < conversation) return
+    await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: contact.confirmed, conversation })
+  }
+
+  /** Whom a 1:1 conversation is with. */
+  #otherOf(conversation: ConversationId): AccountUri | undefined {
+    const info = this.conversations.get(conversation)
+    return info?.mode === 0 ? info.members.find(({ uri }) => uri !== this.#record.device.accountId)?.uri : undefined
+  }
+
+  async #beganMs(conversation: ConversationId): Promise<number> {
+    for await (const entry of this.conversations.history(conversation, { order: 'oldest', limit: 1 })) return entry.timeMs
+    return 0
+  }
+
+  /** When the contact joined or created it; infinite when it has not. */
+  async #joinedMs(conversation: ConversationId, account: AccountUri): Promise<number> {
+    for await (const { type, author, fields, timeMs } of this.conversations.history(conversation, { order: 'oldest' })) {
+      if (author === account && (type === 'initial' || (type === 'member' && fields.action === 'join'))) return timeMs
+    }
+    return Number.POSITIVE_INFINITY
   }
 
   async removeContact(peer: AccountUri, ban: boolean): Promise<void> {
-    const conversation = this.contacts.conversationWith(peer)
     await this.contacts.remove(peer, this.#env.clock.wallTimeMs(), ban)
     await this.requests.decline(peer)
     this.presence.unwatch(peer)
-    if (conversation && !ban) await this.conversations.remove(conversation)
+    if (!ban) for (const { id } of this.conversations.list()) if (this.#otherOf(id) === peer) await this.conversations.remove(id)
     await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed'))
     this.#contactChanged.emit({ account: peer, action: ban ? 'banned' : 'removed' })
   }

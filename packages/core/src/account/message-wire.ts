@@ -1,5 +1,5 @@
 // Frames of the message channel: a stream of msgpack maps. Pure.
-// docs/protocol/03 §7.1, 04 §4.5.1. Proof: account/message-wire.test.ts (captures, every split point, fuzz).
+// docs/protocol/03 §7.1, 04 §4.5.1. Proof: account/codecs.test.ts (captures, every split point, fuzz).
 import { codecError } from '../base/errors.ts'
 import { asMap, asString } from '../codec/fields.ts'
 import { encodeMsgpack, MsgpackStream } from '../codec/msgpack.ts'

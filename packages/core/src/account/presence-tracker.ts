@@ -15,6 +15,7 @@ import type { Op } from '../contracts/service.ts'
 import { type DeviceAnnouncement, parseAnnouncementData } from '../identity/announcement.ts'
 import { accountUriOf } from '../identity/ids.ts'
 import type { CertificateDirectory } from './certificate-directory.ts'
+import { RevocationIntake } from './revocation-intake.ts'
 
 /** Devices of one account we look at. */
 export const MAX_DEVICES = 64
@@ -34,6 +35,7 @@ interface Watch {
   readonly stop: AbortController
   /** Live announcement values by id. */
   readonly values: Map<bigint, DeviceId>
+  readonly lists: RevocationIntake
   /** Open message channels with the account. */
   channels: number
   shown: PresenceState
@@ -82,7 +84,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
   /** Follows an account until `unwatch` or `close`. Idempotent. */
   watch(account: AccountUri): void {
     if (this.#watches.has(account) || this.#watches.size >= MAX_WATCHED) return
-    const watch: Watch = { stop: new AbortController(), values: new Map(), channels: 0, shown: 'offline' }
+    const watch: Watch = { stop: new AbortController(), values: new Map(), lists: this.#intake(account), channels: 0, shown: 'offline' }
     this.#watches.set(account, watch)
     this.#tasks.run(`presence of ${account}`, async (closed) => {
       const signal = AbortSignal.any([closed, watch.stop.signal])
@@ -113,13 +115,16 @@ export class PresenceTracker implements Presence, DeviceDirectory {
   }
 
   #value(account: AccountUri, watch: Watch, value: DhtValue, expired: boolean): void {
+    if (!value.signer && !expired) return watch.lists.offer(value.data)
     const said = this.#announcement(account, value)
     if (!said?.device) return
     const { deviceId } = said.device
     if (expired) watch.values.delete(value.id)
     else if (watch.values.size < MAX_VALUES_PER_ACCOUNT) watch.values.set(value.id, deviceId)
     this.#show(account, watch)
-    if (!expired && deviceId !== this.#env.ownDevice) this.#appeared.emit({ account, device: deviceId })
+    if (expired) return
+    if (deviceId !== this.#env.ownDevice) this.#appeared.emit({ account, device: deviceId })
+    watch.lists.seen(deviceId, said.deviceShortId)
   }
 
   #show(account: AccountUri, watch: Watch): void {
@@ -129,7 +134,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     this.#changed.emit({ account, state })
   }
 
-  /** What a value at an account's key announces; revocation lists found there are taken in. Undefined for anything else. */
+  /** What a value at an account's key announces; undefined for anything that is no announcement signed by the account. */
   #announcement(account: AccountUri, value: DhtValue): DeviceAnnouncement | undefined {
     if (!value.signer || accountUriOf(value.signer) !== account) return undefined
     try {
@@ -141,23 +146,25 @@ export class PresenceTracker implements Presence, DeviceDirectory {
   }
 
   async *devicesOf(account: AccountUri, op?: Op): AsyncIterable<DeviceId> {
+    const { certificates, clock, dht } = this.#env
     const found = new AsyncQueue<DeviceId>(MAX_DEVICES + 1)
     const seen = new Set<DeviceId>() // bounded by MAX_DEVICES
-    const lists: Uint8Array[] = [] // bounded by MAX_DEVICES
-    const search = withOp(this.#env.clock, op, 'looking for devices', async (signal) => {
+    const search = withOp(clock, op, 'looking for devices', async (signal) => {
+      const lists = this.#intake(account)
       const pinned: Promise<void>[] = []
-      for await (const value of this.#env.dht.get(account as string as InfoHash, { type: 0, signal })) {
-        if (!value.signer && lists.length < MAX_DEVICES) lists.push(value.data)
+      for await (const value of dht.get(account as string as InfoHash, { type: 0, signal })) {
+        if (!value.signer) lists.offer(value.data)
         const said = this.#announcement(account, value)
         const device = said?.device?.deviceId
         if (!said || !device || seen.has(device) || seen.size >= MAX_DEVICES) continue
         seen.add(device)
         pinned.push(
-          this.#env.certificates.find(device, { shortId: said.deviceShortId, signal }).then((peer) => {
+          (async () => {
+            const peer = await certificates.find(device, { shortId: said.deviceShortId, signal })
             if (peer?.accountId !== account) return
-            for (const list of lists) this.#revocations(list, account, peer.chain[1])
-            found.push(device)
-          }),
+            await lists.know(peer.chain[1])
+            if (await certificates.get(device)) found.push(device)
+          })(),
         )
       }
       await Promise.all(pinned)
@@ -166,13 +173,14 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     yield* found
   }
 
-  #revocations(bytes: Uint8Array, account: AccountUri, certificate: Parameters<CertificateDirectory['addRevocations']>[1] | undefined): void {
-    if (!certificate || certificate.shortId !== account) return
-    try {
-      for (const device of this.#env.certificates.addRevocations(bytes, certificate)) this.#revoked.emit(device)
-    } catch (error) {
-      this.#env.logger.debug({ account, err: error }, 'a revocation list was refused')
-    }
+  /** Takes revocation lists of an account: kept until its certificate is known, then verified. */
+  #intake(account: AccountUri): RevocationIntake {
+    return new RevocationIntake(account, {
+      certificates: this.#env.certificates,
+      onRevoked: (device) => this.#revoked.emit(device),
+      onRefused: (err) => this.#env.logger.debug({ account, err }, 'a revocation list was refused'),
+      run: (work) => this.#tasks.run(`revocations of ${account}`, work),
+    })
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 // A contact request or its confirmation as it travels inside an encrypted DHT value of type 4. Pure.
-// docs/protocol/03 §5.4. Proof: account/trust-request-wire.test.ts.
+// docs/protocol/03 §5.4. Proof: account/codecs.test.ts.
 import { asBool, asBytes, asInt, asMap, asString } from '../codec/fields.ts'
 import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
 import type { ConversationId } from '../contracts/ids.ts'

@@ -24,7 +24,7 @@ async function receive(failures: number): Promise<{ from: AccountUri[]; lookups:
   const find = async (device: DeviceId) => (device === sender.deviceId && ++lookups > failures ? testPeer(sender) : undefined)
   const storage = memoryStorage()
   const requests = new TrustRequests({
-    clock, logger: silentLogger, dht: here, identity: own, storage, prefix: 'a', profile: () => '',
+    clock, logger: silentLogger, dht: here, identity: own, storage, prefix: 'a', profile: () => '', joined: () => true,
     certificates: { find, get: async () => undefined, pin: async () => testPeer(sender) },
     directory: { async *devicesOf() {} },
     contacts: await ContactList.load(storage, 'a'),

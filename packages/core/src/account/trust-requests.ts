@@ -55,6 +55,8 @@ export interface TrustRequestsEnv {
   readonly prefix: string
   /** Our vCard. */
   readonly profile: () => string
+  /** True when a contact has joined the conversation that we have with them, or is the one who invited us. */
+  readonly joined: (account: AccountUri) => boolean
 }
 
 export class TrustRequests implements Service {
@@ -62,7 +64,8 @@ export class TrustRequests implements Service {
   readonly #tasks: Tasks
   readonly #requests = new Map<AccountUri, Stored>() // bounded by MAX_PENDING + MAX_DECLINED
   readonly #received: Source<PendingRequest>
-  readonly #confirmed: Source<{ account: AccountUri; conversation: ConversationId | undefined; switched: boolean }>
+  readonly #confirmed: Source<{ account: AccountUri }>
+  readonly #invited: Source<{ account: AccountUri; conversation: ConversationId }>
   readonly #sending = new Set<AccountUri>() // bounded by contacts
   #started = false
   #unknown = 0 // bounded by MAX_UNKNOWN
@@ -73,6 +76,7 @@ export class TrustRequests implements Service {
     const onError = (err: unknown) => env.logger.error({ err }, 'a listener threw')
     this.#received = new Source(onError)
     this.#confirmed = new Source(onError)
+    this.#invited = new Source(onError)
   }
 
   /** A new or renewed request. */
@@ -80,9 +84,14 @@ export class TrustRequests implements Service {
     return this.#received.listen
   }
 
-  /** A contact confirmed us, or (`switched`) a confirmed contact invited us to another conversation. */
+  /** A contact confirmed us: by its answer, or by asking us, too. */
   get onConfirmed() {
     return this.#confirmed.listen
+  }
+
+  /** A contact invites us to a conversation that is not the one we have with them. */
+  get onInvited() {
+    return this.#invited.listen
   }
 
   async load(): Promise<void> {
@@ -118,10 +127,13 @@ export class TrustRequests implements Service {
     return [...this.#requests.values()].filter((r) => r.declinedMs === 0)
   }
 
-  /** Sends our request for a contact's conversation to all its announced devices, with the first invitation's date. */
+  /**
+   * Sends our request for a contact's conversation to all its announced devices, with the first invitation's date; nothing when they
+   * have confirmed it and joined.
+   */
   send(to: AccountUri): void {
     const contact = this.#env.contacts.get(to)
-    if (!contact || !isActive(contact) || contact.confirmed || this.#sending.has(to)) return
+    if (!contact || !isActive(contact) || this.#sending.has(to) || (contact.confirmed && this.#env.joined(to))) return
     this.#sending.add(to)
     this.#tasks.run('trust request', async (signal) => {
       try {
@@ -139,13 +151,17 @@ export class TrustRequests implements Service {
     this.#tasks.run('confirmation', (signal) => this.#put(to, { conversation, payload: new Uint8Array(0), confirm: true, invitedMs: 0 }, signal))
   }
 
-  /** Takes the request away and gives it, for accepting. */
-  async take(from: AccountUri): Promise<PendingRequest | undefined> {
+  /** The request of an account that waits for an answer. */
+  get(from: AccountUri): PendingRequest | undefined {
     const request = this.#requests.get(from)
-    if (request?.declinedMs !== 0) return undefined
+    return request?.declinedMs === 0 ? request : undefined
+  }
+
+  /** Takes the request away: it was accepted. */
+  async take(from: AccountUri): Promise<void> {
+    if (!this.get(from)) return
     this.#requests.delete(from)
     await this.#env.storage.batch([{ key: this.#key(from), value: null }])
-    return request
   }
 
   /** Remembers that this invitation was declined, so that its repetitions stay silent. Nothing is sent. */
@@ -200,8 +216,10 @@ export class TrustRequests implements Service {
       if (!message.confirm) this.confirm(from, conversation)
       if (!contact.confirmed) {
         await contacts.add(from, clock.wallTimeMs(), { confirmed: true, conversation: undefined })
-        this.#confirmed.emit({ account: from, conversation, switched: false })
-      } else if (!message.confirm && conversation && conversation !== contact.conversation) this.#confirmed.emit({ account: from, conversation, switched: true })
+        this.#confirmed.emit({ account: from })
+        if (!message.confirm) this.send(from) // both asked: they may not know of our conversation yet
+      }
+      if (!message.confirm && conversation && conversation !== contact.conversation) this.#invited.emit({ account: from, conversation })
       return
     }
     if (message.confirm) return // a confirmation of something we never asked for

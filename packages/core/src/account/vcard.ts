@@ -1,5 +1,5 @@
 // The vCard of profiles and contact requests: `KEY:VALUE` lines ended by LF, no escaping. Pure.
-// docs/protocol/03 §6.7. Proof: account/vcard.test.ts.
+// docs/protocol/03 §6.7. Proof: account/codecs.test.ts.
 import { limitError } from '../base/errors.ts'
 
 const MAX_LENGTH = 1 << 20

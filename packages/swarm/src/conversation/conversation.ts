@@ -86,11 +86,18 @@ export class Conversation {
     return conversation
   }
 
-  /** A clone: every commit is validated before anything is kept. @throws ERR_REPO_INVALID, ERR_NOT_MEMBER */
-  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, objects: ReadonlyMap<Oid, GitObject>): Promise<Conversation> {
+  /**
+   * A clone: every commit is validated before anything is kept, and it is between the inviter and us (spec 03 §11.2 item 10).
+   * @throws ERR_REPO_INVALID, ERR_NOT_MEMBER
+   */
+  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, objects: ReadonlyMap<Oid, GitObject>, inviter: AccountUri): Promise<Conversation> {
     const { commits, used } = await validateAll(env, id, head, objects, undefined)
-    const paths = await flatten(async (oid) => objects.get(oid), (commits.get(head) as Commit).tree)
     const me = env.identity.accountId
+    const root = commits.get(id) as Commit
+    const [creator] = [...(await flatten(async (oid) => objects.get(oid), root.tree)).keys()].flatMap((path) => /^admins\/([0-9a-f]{40})\.crt$/.exec(path)?.[1] ?? [])
+    const between = [creator, parseBody(root.message).fields.invited].sort().join(' and ')
+    if (between !== [inviter, me].sort().join(' and ')) throw new JamiError('ERR_NOT_MEMBER', `conversation ${id}: got one between ${between}, allowed between ${inviter} and us`)
+    const paths = await flatten(async (oid) => objects.get(oid), (commits.get(head) as Commit).tree)
     if (!paths.has(`invited/${me}`) && !paths.has(`members/${me}.crt`) && !paths.has(`admins/${me}.crt`))
       throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
     const conversation = new Conversation(env, id, await Repository.create(env.files, head, used))

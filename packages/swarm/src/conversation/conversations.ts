@@ -512,7 +512,7 @@ export class SwarmConversations implements Conversations {
       const stream = await this.#stream(id, device, MIME.commit)
       const { head, objects } = await fetchFrom(stream, { conversation: id, server: device, haves: [], has: () => false, signal: this.#tasks.signal })
       if (this.#pending.get(id) !== pending) return
-      const conversation = await Conversation.clone(this.#conversationEnv(id), id, head, objects)
+      const conversation = await Conversation.clone(this.#conversationEnv(id), id, head, objects, pending.from)
       if (this.#pending.get(id) !== pending) return
       this.#pending.delete(id)
       pending.retry?.cancel()
@@ -524,7 +524,7 @@ export class SwarmConversations implements Conversations {
       this.#readies.emit({ conversation: id })
     } catch (error) {
       if (this.#tasks.signal.aborted) return
-      if (JamiError.is(error, 'ERR_REPO_INVALID')) pending.failures++
+      if (JamiError.is(error, 'ERR_REPO_INVALID') || JamiError.is(error, 'ERR_NOT_MEMBER')) pending.failures++
       logger.warn({ device, conversation: id, err: JamiError.from(error) }, 'a clone failed')
       this.#git.get(`${id}${device}`)?.channel.abort(JamiError.from(error))
       this.#git.delete(`${id}${device}`)

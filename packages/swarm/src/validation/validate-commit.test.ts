@@ -31,7 +31,7 @@ describe('what real daemons wrote', () => {
     for (const o of objects.values()) if (o.type === 'commit') members.add(parseCommit(o.data).device)
     const env = person(alice)(id as never)
     // neither side is in our pool: the clone must fail only because we are not invited, after every commit was found good
-    await expect(Conversation.clone(env, id as never, head, objects)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+    await expect(Conversation.clone(env, id as never, head, objects, bob.accountId)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
     expect(members.size).toBeGreaterThan(1)
     const types = new Set([...objects.values()].filter((o) => o.type === 'commit').map((o) => parseCommit(o.data)).map((c) => (c.parents.length > 1 ? 'merge' : parseBody(c.message).type)))
     expect([...types].sort()).toEqual(expect.arrayContaining(['application/data-transfer+json', 'initial', 'member', 'merge', 'text/plain']))
@@ -41,7 +41,7 @@ describe('what real daemons wrote', () => {
     const objects = bundle('group-mode-2')
     const id = 'ed132670692ce7ea7b728ac6d8022bd5d1aba670'
     const head = [...objects].filter(([, o]) => o.type === 'commit').map(([oid]) => oid).find((oid) => ![...objects.values()].some((o) => o.type === 'commit' && parseCommit(o.data).parents.includes(oid))) ?? ''
-    await expect(Conversation.clone(person(alice)(id as never), id as never, head, objects)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID' })
+    await expect(Conversation.clone(person(alice)(id as never), id as never, head, objects, bob.accountId)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID' })
   })
 })
 
@@ -176,13 +176,18 @@ describe('what is refused, with main where it was', () => {
     const forged = { type: 'commit' as const, data: utf8(fromUtf8(root?.data ?? new Uint8Array(0)).replace(/Somebody/, 'Nobody')) }
     const id = objectId(forged)
     objects.set(id, forged)
-    await expect(Conversation.clone(person(bob)(id as never), id as never, id, objects)).rejects.toThrow(/signature/)
+    await expect(Conversation.clone(person(bob)(id as never), id as never, id, objects, alice.accountId)).rejects.toThrow(/signature/)
   })
 
   it('SWM-13 a clone whose root is not the conversation, or that we are not invited to', async () => {
     const c = await create(alice, bob.accountId)
-    await expect(Conversation.clone(person(bob)('c'.repeat(40) as never), 'c'.repeat(40) as never, c.head, await all(c))).rejects.toMatchObject({ code: 'ERR_REPO_INVALID' })
+    await expect(Conversation.clone(person(bob)('c'.repeat(40) as never), 'c'.repeat(40) as never, c.head, await all(c), alice.accountId)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID' })
     await expect(cloneFor(carol, c)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+  })
+
+  it('ACC-S10 a clone that is not between the inviter and us', async () => {
+    const c = await create(alice, bob.accountId)
+    await expect(Conversation.clone(person(bob)(c.id), c.id, c.head, await all(c), carol.accountId)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
   })
 
   it('SWM-12 a pack that leaves out what a tree needs', async () => {

@@ -1,0 +1,72 @@
+// Revocation lists as they are met at an account's DHT key: unsigned values that anybody can put there. They wait, bounded, until the
+// account certificate is known, and count only when it signed them. docs/protocol/03 §2.8. Proof: account/presence.test.ts.
+import { asBytes } from '../codec/fields.ts'
+import { decodeMsgpack } from '../codec/msgpack.ts'
+import type { Certificate } from '../contracts/identity.ts'
+import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
+import type { CertificateDirectory } from './certificate-directory.ts'
+
+/** Lists of one account that wait for its certificate. */
+const MAX_WAITING = 8
+
+export interface RevocationIntakeEnv {
+  readonly certificates: CertificateDirectory
+  readonly onRevoked: (device: DeviceId) => void
+  readonly onRefused: (error: unknown) => void
+  /** Runs work in the background of the owner. */
+  readonly run: (work: (signal: AbortSignal) => Promise<void>) => void
+}
+
+export class RevocationIntake {
+  readonly #account: AccountUri
+  readonly #env: RevocationIntakeEnv
+  readonly #waiting: Uint8Array[] = [] // bounded by MAX_WAITING
+  #certificate: Certificate | undefined
+  #looking = false
+
+  constructor(account: AccountUri, env: RevocationIntakeEnv) {
+    this.#account = account
+    this.#env = env
+  }
+
+  /** A value without signer was met: perhaps a list. */
+  offer(bytes: Uint8Array): void {
+    if (this.#certificate) this.#env.run(() => this.#take(bytes))
+    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(bytes)
+  }
+
+  /** A device of the account is announced: its chain holds the account certificate. */
+  seen(device: DeviceId, shortId: InfoHash): void {
+    if (this.#certificate || this.#looking) return
+    this.#looking = true
+    this.#env.run(async (signal) => {
+      try {
+        const peer = await this.#env.certificates.find(device, { shortId, signal })
+        if (peer?.accountId === this.#account) await this.know(peer.chain[1])
+      } finally {
+        this.#looking = false
+      }
+    })
+  }
+
+  /** The verified account certificate: lists that waited are judged now. */
+  async know(certificate: Certificate | undefined): Promise<void> {
+    if (!certificate || certificate.shortId !== this.#account) return
+    this.#certificate = certificate
+    for (const bytes of this.#waiting.splice(0)) await this.#take(bytes)
+  }
+
+  async #take(bytes: Uint8Array): Promise<void> {
+    if (!this.#certificate) return
+    try {
+      for (const device of await this.#env.certificates.addRevocations(unwrap(bytes), this.#certificate)) this.#env.onRevoked(device)
+    } catch (error) {
+      this.#env.onRefused(error)
+    }
+  }
+}
+
+/** The DER inside the value's msgpack `bin`. */
+function unwrap(data: Uint8Array): Uint8Array {
+  return asBytes(decodeMsgpack(data, { maxDepth: 1, maxItems: 1, maxBytes: data.length }), 'revocation list')
+}
