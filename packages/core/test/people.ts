@@ -47,6 +47,7 @@ export class People {
   /** The i-th account of the pool with one of its devices, announced unless said otherwise; on `storage` of an earlier life when given. */
   async come(i: number, options: { device?: number; announced?: boolean; storage?: Person['storage']; joined?: (account: AccountUri) => boolean; profile?: string } = {}): Promise<Person> {
     const { clock } = this
+    if (this.network.nodes.size === 0) await this.network.node().start() // somebody who keeps what is put
     const identity = testIdentity(i, options.device)
     const { device } = identity
     const logger = silentLogger
@@ -100,6 +101,7 @@ export class People {
   /** Everybody goes; nothing may be left on the clock. */
   async gone(): Promise<string[]> {
     for (const person of this.#here) await person.stop()
+    for (const node of [...this.network.nodes]) await this.clock.run(node.stop())
     await this.clock.advance(1000)
     return this.clock.pending().map(String)
   }
