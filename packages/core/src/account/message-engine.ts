@@ -215,6 +215,16 @@ export class MessageEngine implements PeerMessages, Service {
     this.#queues.set(to, queue)
   }
 
+  /** Back into the queue, unless it is full or over: then it is given up. */
+  #requeue(to: AccountUri | DeviceId, item: Queued): void {
+    try {
+      if (this.#tasks.signal.aborted) item.done.resolve(false)
+      else this.#enqueue(to, item)
+    } catch {
+      item.done.resolve(false)
+    }
+  }
+
   /** A connection attempt is over and did not bring a channel: count it, give up after MAX_TRIES. */
   #failed(to: AccountUri | DeviceId): void {
     const queue = this.#queues.get(to)
@@ -237,7 +247,7 @@ export class MessageEngine implements PeerMessages, Service {
     this.#tasks.run(`queued messages for ${to}`, async () => {
       for (const item of queue) {
         if (await this.#write(this.#channelsTo(to), item)) item.done.resolve(true)
-        else this.#enqueue(to, item)
+        else this.#requeue(to, item)
       }
     })
   }
