@@ -180,6 +180,7 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   decline: (from: string) => theAccount().contacts.requests().find((candidate) => candidate.from.uri === from)?.decline(),
   removeContact: (uri: string, ban: boolean) => theAccount().contacts.remove(uri, { ban }),
   contacts: () => theAccount().contacts.list(),
+  conversationWith: async (uri: string) => (await theAccount().conversations.with(uri)).id,
   send: async (conversation: string, text: string) => (await conversationOf(conversation).send(text)).id,
   delivered: async (conversation: string, message: Message['id'], timeoutMs: number) => (await conversationOf(conversation).message(message)).delivered({ timeoutMs }),
   history: async (conversation: string) => {

@@ -1,6 +1,7 @@
 // All scenarios, in the order in which they run.
 import type { Scenario } from '../lib/scenario.ts'
 import { archive } from './archive.ts'
+import { crossing } from './crossing.ts'
 import { dhtInterop } from './dht-interop.ts'
 import { echoIn } from './echo-in.ts'
 import { echoOut } from './echo-out.ts'
@@ -10,4 +11,4 @@ import { rawChannel } from './raw-channel.ts'
 import { restart } from './restart.ts'
 import { stranger } from './stranger.ts'
 
-export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, restart, offlineFirst, stranger, rawChannel, archive, examples]
+export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, examples]

@@ -1,0 +1,123 @@
+// Contacts between whole nodes on the simulated network: both ask at once, one is removed, banned, comes back.
+// docs/protocol/03 §5.3, §5.5.
+import type { Account, Conversation } from '@jamikit/core'
+import { createTestNetwork, type TestNetwork } from 'jamikit/testing'
+import { describe, expect, it } from 'vitest'
+
+/** Virtual time within which two accounts that are online agree on anything. */
+const AGREE_MS = 120_000
+
+async function two(seed: number): Promise<{ net: TestNetwork; alice: Account; bob: Account }> {
+  const net = await createTestNetwork({ seed })
+  return { net, alice: await net.account('alice'), bob: await net.account('bob') }
+}
+
+async function says(net: TestNetwork, from: Conversation, to: Account, text: string): Promise<Conversation> {
+  const arriving = to.once('message', { filter: (message) => message.type === 'text' && message.text === text })
+  await net.run(from.send(text))
+  return (await net.run(arriving, AGREE_MS)).conversation
+}
+
+/** Each writes to the other in the conversation that it has with them; both must be the same one. */
+async function talk(net: TestNetwork, alice: Account, bob: Account, mark: string): Promise<string> {
+  const [hers, his] = [await net.run(alice.conversations.with(bob.uri)), await net.run(bob.conversations.with(alice.uri))]
+  expect(hers.id).toBe(his.id)
+  expect((await says(net, hers, bob, `to bob ${mark}`)).id).toBe(hers.id)
+  expect((await says(net, his, alice, `to alice ${mark}`)).id).toBe(hers.id)
+  return hers.id
+}
+
+async function end(net: TestNetwork): Promise<void> {
+  await net[Symbol.asyncDispose]()
+  await net.advance(60_000)
+  expect([net.network.openSockets(), net.clock.pending()]).toEqual([[], []])
+}
+
+describe('two accounts that ask each other', () => {
+  it.each([1, 2, 3, 4, 5, 6])('at the same time speak in one conversation (seed %i)', async (seed) => {
+    const { net, alice, bob } = await two(seed)
+    await net.run(Promise.all([alice.contacts.add(bob.uri), bob.contacts.add(alice.uri)]))
+    await net.advance(AGREE_MS)
+    await talk(net, alice, bob, 'hello')
+    for (const account of [alice, bob]) expect(account.contacts.requests()).toEqual([])
+    await end(net)
+  })
+
+  it.each([0, 40, 80, 120, 200, 300])('%i ms one after the other speak in one conversation', async (apart) => {
+    const { net, alice, bob } = await two(7)
+    const first = alice.contacts.add(bob.uri)
+    await net.advance(apart)
+    await net.run(Promise.all([first, bob.contacts.add(alice.uri)]))
+    await net.advance(AGREE_MS)
+    await talk(net, alice, bob, 'hello')
+    await end(net)
+  })
+
+  it('while they cannot reach each other speak in one conversation when they can', async () => {
+    const { net, alice, bob } = await two(8)
+    net.partition([alice], [bob])
+    await net.run(Promise.all([alice.contacts.add(bob.uri), bob.contacts.add(alice.uri)]))
+    await net.advance(300_000)
+    net.heal()
+    await net.advance(1_200_000) // announcements come again within ten minutes
+    await talk(net, alice, bob, 'hello')
+    await end(net)
+  })
+
+  it('many times at once make one contact and one conversation', async () => {
+    const { net, alice, bob } = await two(9)
+    const made = await net.run(Promise.all(Array.from({ length: 5 }, () => alice.contacts.add(bob.uri))))
+    expect(new Set(made.map((c) => c.id)).size).toBe(1)
+    expect(alice.contacts.list().map((c) => c.uri)).toEqual([bob.uri])
+    await end(net)
+  })
+})
+
+describe('a contact that is removed', () => {
+  it('ACC-34 loses its conversations and its links; banned, the conversation stays and the links go', async () => {
+    for (const ban of [false, true]) {
+      const { net, alice, bob } = await two(ban ? 11 : 10)
+      await net.befriend(alice, bob)
+      await talk(net, alice, bob, 'before')
+      const id = (await net.run(alice.conversations.with(bob.uri))).id
+      await net.run(alice.contacts.remove(bob.uri, { ban }))
+      await net.advance(2000)
+      const kept: string[] = []
+      for await (const conversation of alice.conversations) kept.push(conversation.id)
+      expect(kept).toEqual(ban ? [id] : [])
+      expect(net.network.openSockets().filter((socket) => socket.startsWith('alice: tcp'))).toEqual([])
+
+      // the other side still writes, and tries to reach us: nothing arrives, no link comes up
+      let heard = 0
+      alice.on('message', () => heard++)
+      await net.run((await net.run(bob.conversations.with(alice.uri))).send('still there?'))
+      await net.advance(AGREE_MS)
+      expect([heard, alice.contacts.requests()]).toEqual([0, []])
+      await end(net)
+    }
+  })
+
+  it('and asks again is a request again; accepted, both speak in its new conversation', async () => {
+    const { net, alice, bob } = await two(12)
+    await net.befriend(alice, bob)
+    const old = await talk(net, alice, bob, 'first life')
+    await net.run(bob.contacts.remove(alice.uri))
+    await net.advance(60_000)
+    const fresh = await net.run(bob.contacts.add(alice.uri))
+    expect(fresh.id).not.toBe(old)
+    await net.advance(AGREE_MS)
+    expect(await talk(net, alice, bob, 'second life')).toBe(fresh.id)
+    await end(net)
+  })
+
+  it('on both sides can be found again', async () => {
+    const { net, alice, bob } = await two(13)
+    await net.befriend(alice, bob)
+    await talk(net, alice, bob, 'first life')
+    await net.run(Promise.all([alice.contacts.remove(bob.uri), bob.contacts.remove(alice.uri)]))
+    await net.advance(60_000)
+    await net.befriend(alice, bob)
+    await talk(net, alice, bob, 'second life')
+    await end(net)
+  })
+})
