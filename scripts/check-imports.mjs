@@ -1,5 +1,5 @@
 // The walls of the house, checked: import arrows (type imports included), no rings, no ambient time or randomness, a first comment
-// in every file, nothing that points outside the project. docs/architecture.md has the arrows in words.
+// in every file, whose named tests exist, nothing that points outside the project. docs/architecture.md has the arrows in words.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,6 +66,14 @@ for (const file of sources) {
     for (const [i, line] of lines.entries())
       if (/\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bMath\.random\(|\brandomBytes\(/.test(line.replace(/\/\/.*$/, ''))) problems.push(`${at(i)} ambient time or randomness: use the Clock and Random contracts`)
 }
+// the tests that a file names in its first lines exist: beside it, in src, or in the package's test folder
+const tests = ['core', 'dht', 'ice', 'swarm', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name))).filter((f) => /\.(test|sim)\.ts$/.test(f))
+for (const file of sources.filter((f) => !isTest(f)))
+  for (const [i, line] of readFileSync(file, 'utf8').split('\n').slice(0, 6).entries())
+    for (const [name] of line.startsWith('//') ? line.matchAll(/[\w./*-]+\.(?:test|sim)\.ts/g) : []) {
+      const pattern = new RegExp(`/${name.replaceAll('.', '\\.').replaceAll('*', '[^/]*')}$`)
+      if (!tests.some((test) => packageOf(test) === packageOf(file) && pattern.test(test))) problems.push(`${relative(root, file)}:${i + 1} names a test that does not exist: ${name}`)
+    }
 // rings
 const state = new Map()
 const visit = (file, path) => {

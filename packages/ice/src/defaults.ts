@@ -40,6 +40,8 @@ export const CHANNEL_TIMEOUT_MS = 20_000
 /** Bytes of one channel that wait for its reader before the link is paused, and below which it goes on. */
 export const RECEIVE_HIGH_BYTES = 1 << 20
 export const RECEIVE_LOW_BYTES = 1 << 18
+/** A full channel whose reader takes nothing for this long is ended, ms: it holds up its whole link. */
+export const STALL_MS = 30_000
 /** Bytes that wait in TLS before a peer that does not read is given up. */
 export const MAX_UNSENT_BYTES = 1 << 20
 /** Bytes of one channel that wait to be sent before write() waits. */

@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, SILENCE_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, RECEIVE_HIGH_BYTES, SILENCE_MS, STALL_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
@@ -28,7 +28,8 @@ export class Link {
   readonly #o: LinkOptions
   readonly #mux: Mux
   readonly #path: ChannelPath
-  readonly #full = new Set<MuxChannel>() // bounded by the channels
+  /** Channels whose reader must come, with the end of its time. */
+  readonly #full = new Map<MuxChannel, Timer>() // bounded by the channels
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
   #heardMs: number
@@ -163,12 +164,26 @@ export class Link {
     open(channel)
   }
 
-  /** A channel that is not read stops the reading of the whole link, and so holds the peer's writers. */
+  /** A channel that is not read stops the reading of the whole link, and so holds the peer's writers; for STALL_MS at most. */
   #onFull(channel: MuxChannel, full: boolean): void {
-    if (full) this.#full.add(channel)
+    this.#full.get(channel)?.cancel()
+    if (full) this.#full.set(channel, this.#expectReader(channel))
     else this.#full.delete(channel)
     if (this.#full.size > 0) this.#o.socket.pause()
     else if (!this.#closed) this.#o.socket.resume()
+  }
+
+  #expectReader(channel: MuxChannel): Timer {
+    const before = channel.readBytes
+    return this.#o.env.clock.after(STALL_MS, () => {
+      if (channel.readBytes !== before) this.#full.set(channel, this.#expectReader(channel))
+      else {
+        this.#o.env.logger.warn({ device: this.peer.deviceId, channel: channel.name }, 'a channel was ended: nobody reads it')
+        channel.abort(new JamiError('ERR_LIMIT', `channel ${channel.name}: its reader took nothing for ${STALL_MS} ms, and held up every other channel of the link`, {
+          details: { got: channel.waitingBytes, allowed: RECEIVE_HIGH_BYTES },
+        }))
+      }
+    })
   }
 
   #scheduleKeepalive(): void {

@@ -2,6 +2,7 @@
 // as it likes; the manager under test answers (TLS client). Virtual time.
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect as tlsConnect } from 'node:tls'
+import { utf8 } from '@jamikit/core/codec'
 import { JamiError } from '@jamikit/core/base'
 import type { Channel } from '@jamikit/core/contracts'
 import { deviceIdOf, issueDeviceCertificate, parseChain, verifyPeerChain } from '@jamikit/core/identity'
@@ -334,6 +335,47 @@ describe('a link', () => {
     t.channels[0]?.abort()
     await lab.clock.advance(5000)
     expect(t.manager.links()).toEqual([])
+  })
+
+  it('a full channel that nobody reads for 30 s is ended with a typed error; the link and its other channels live on', async () => {
+    const t = await linked()
+    await t.open('msg:unread', 0x8000)
+    await t.open('msg:other', 0x8001)
+    const [unread, other] = t.channels
+    const piece = Buffer.from(encodeMessage(0x8000, new Uint8Array(65_535)))
+    for (let i = 0; i < 40; i++) t.socket.write(piece)
+    t.socket.write(Buffer.from(encodeMessage(0x8001, utf8('behind it'))))
+    await lab.clock.advance(29_000)
+    const reading = other?.[Symbol.asyncIterator]().next()
+    let read = false
+    void reading?.then(() => { read = true })
+    await settle()
+    expect(read).toBe(false)
+    await lab.clock.advance(2000)
+    await settle()
+    expect(await unread?.closed).toMatchObject({ code: 'ERR_LIMIT', details: { allowed: 1 << 20 } })
+    await lab.clock.runUntil(() => read)
+    expect(t.manager.links()).toMatchObject([{ channels: 1 }])
+    t.socket.destroy()
+    await lab.drive(t.over)
+  })
+
+  it('a slow reader keeps its channel: a chunk in 30 s is enough', async () => {
+    const t = await linked()
+    await t.open('msg:slow', 0x8000)
+    const piece = Buffer.from(encodeMessage(0x8000, new Uint8Array(65_535)))
+    for (let i = 0; i < 40; i++) t.socket.write(piece)
+    await lab.clock.advance(5000)
+    const reader = t.channels[0]?.[Symbol.asyncIterator]()
+    for (let i = 0; i < 10; i++) {
+      expect((await reader?.next())?.value?.length).toBeGreaterThan(0)
+      await lab.clock.advance(25_000)
+    }
+    expect(t.manager.links()).toMatchObject([{ channels: 1 }])
+    t.socket.destroy()
+    await lab.clock.advance(5000)
+    t.channels[0]?.abort()
+    await lab.drive(t.over)
   })
 
   it('ICE-S12 questions whose answers are not read cost the link', async () => {

@@ -1,5 +1,5 @@
 // Request ids that were seen: never treated twice within 24 hours, also after a restart. docs/protocol/02 §1.3.
-// Proof: manager/treated-ids.test.ts.
+// Proof: manager/rendezvous.test.ts.
 import { asArray, asInt, decodeMsgpack, encodeMsgpack } from '@jamikit/core/codec'
 import type { Clock, Storage } from '@jamikit/core/contracts'
 import { MAX_TREATED, TREATED_TTL_MS } from '../defaults.ts'

@@ -1,5 +1,5 @@
 // A channel of a link as the Channel contract: bounded queues in both directions.
-// docs/protocol/02 §4.4, §4.5. Proof: mux/channel.test.ts (contract suite).
+// docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/tls-link.test.ts.
 import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
 import { RECEIVE_HIGH_BYTES, RECEIVE_LOW_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
@@ -20,6 +20,7 @@ export class MuxChannel implements Channel, ChannelSink {
   readonly #received: Uint8Array[] = [] // bounded by RECEIVE_HIGH_BYTES + what one read of the link brings
   readonly #unsent: { bytes: Uint8Array; done: Deferred<void> | undefined }[] = [] // bounded by SEND_HIGH_BYTES per waiting writer
   #receivedBytes = 0
+  #readBytes = 0
   #unsentBytes = 0
   #full = false
   #state: 'open' | 'closing' | 'ended' = 'open'
@@ -34,6 +35,15 @@ export class MuxChannel implements Channel, ChannelSink {
     this.remote = remote
     this.path = path
     this.closed = this.#over.promise
+  }
+
+  /** Taken by the reader so far, and waiting for it. */
+  get readBytes(): number {
+    return this.#readBytes
+  }
+
+  get waitingBytes(): number {
+    return this.#receivedBytes
   }
 
   // ---------------------------------------------------------------- application
@@ -78,6 +88,7 @@ export class MuxChannel implements Channel, ChannelSink {
       const bytes = this.#received.shift()
       if (bytes) {
         this.#receivedBytes -= bytes.length
+        this.#readBytes += bytes.length
         if (this.#full && this.#receivedBytes <= RECEIVE_LOW_BYTES) {
           this.#full = false
           this.#onFull(this, false)
