@@ -100,6 +100,8 @@ export class Conversation {
     const paths = await flatten(async (oid) => objects.get(oid), (commits.get(head) as Commit).tree)
     if (!paths.has(`invited/${me}`) && !paths.has(`members/${me}.crt`) && !paths.has(`admins/${me}.crt`))
       throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
+    // another device of ours has joined before: the program has had what is there
+    if (!paths.has(`invited/${me}`)) await env.storage.batch([{ key: `${env.prefix}/acknowledged`, value: encodeMsgpack([head]) }])
     const conversation = new Conversation(env, id, await Repository.create(env.files, head, used))
     await conversation.#load()
     return conversation
