@@ -1,4 +1,6 @@
-// What conversations (and later media) may ask of an account's parts in core/account. Types only.
+// What conversations (and later media) may ask of an account's parts. Types only. Real: core/account/{contact-list,presence-tracker,
+// message-engine}.ts. Doubles: core/testing/fake-{contacts,directory,messages}.ts. Suites: testing/suites/{contact-book,
+// device-directory,presence,peer-messages}.ts.
 import type { AccountUri, ConversationId, DeviceId } from './ids.ts'
 import type { Listen, Op } from './service.ts'
 

@@ -1,4 +1,5 @@
-// Certificates, keys and who we are. Types only. Implementations: core/identity, core/crypto.
+// Certificates, keys and who we are. Types only. Implementations: core/identity, core/crypto; of CertificateStore
+// core/account/certificate-directory.ts. Its double: core/testing/fake-certificates.ts. Its suite: testing/suites/certificates.ts.
 import type { AccountUri, DeviceId, InfoHash } from './ids.ts'
 import type { Op } from './service.ts'
 

@@ -1,4 +1,5 @@
 // Structured logging, shaped so that a pino logger fits. Types only. Never pass keys, passwords, message text or archives.
+// Real: core/base/logger.ts. Double: core/testing/recording-logger.ts. Suite: testing/suites/logger.ts.
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
 export type Log = (fields: object, message?: string) => void

@@ -53,4 +53,16 @@ describe('FakeConnectionNetwork', () => {
     network.heal()
     await drive(a.manager.openChannel(b.self.deviceId, 'test:3'))
   })
+
+  it('a device that goes off the net loses its links and is not announced until it comes back', async () => {
+    const { a, b, drive } = await make()
+    b.manager.handle('test', { accept: () => true, open: () => {} })
+    const channel = await drive(a.manager.openChannel(b.self.deviceId, 'test:1'))
+    b.manager.setOnline(false)
+    expect(await drive(channel.closed)).toMatchObject({ code: 'ERR_LINK_LOST' })
+    await expect(drive(a.manager.openChannel(b.self.deviceId, 'test:2'))).rejects.toMatchObject({ code: 'ERR_PEER_OFFLINE' })
+    await expect(drive(b.manager.openChannel(a.self.deviceId, 'test:3'))).rejects.toMatchObject({ code: 'ERR_DHT_UNREACHABLE' })
+    b.manager.setOnline(true)
+    await drive(a.manager.openChannel(b.self.deviceId, 'test:4'))
+  })
 })

@@ -73,6 +73,7 @@ export class FakeConnectionManager implements ConnectionManager {
   readonly #unique = new Map<string, MemoryChannel>() // bounded by callers
   readonly #listeners = new Set<(event: { peer: PeerIdentity; up: boolean }) => void>() // bounded by callers
   readonly #operations = new Map<AbortController, DeviceId>() // bounded by callers
+  #online = true
 
   constructor(network: FakeConnectionNetwork, identity: DeviceIdentity, policy: AccessPolicy) {
     this.#network = network
@@ -90,6 +91,16 @@ export class FakeConnectionManager implements ConnectionManager {
     this.#network.managers.delete(this.self.deviceId)
     for (const device of [...this.#links.keys()]) this.#dropLink(device, new JamiError('ERR_LINK_LOST', 'the connection manager was stopped'))
     this.#listeners.clear()
+  }
+
+  get online(): boolean {
+    return this.#online
+  }
+
+  /** Takes this device off the net, or puts it back: its links break, and for the others it is not announced. */
+  setOnline(online: boolean): void {
+    this.#online = online
+    if (!online) for (const device of [...this.#links.keys()]) this.#dropLink(device, new JamiError('ERR_LINK_LOST', 'the link is dead'))
   }
 
   // Opening.
@@ -150,7 +161,8 @@ export class FakeConnectionManager implements ConnectionManager {
     await delay(clock, 4 * latencyMs, signal)
     if (this.#links.has(device)) return
     const remote = network.managers.get(device)
-    if (!remote) throw new JamiError('ERR_PEER_OFFLINE', `device ${device} is not announced`)
+    if (!this.online) throw new JamiError('ERR_DHT_UNREACHABLE', 'this device is off the net')
+    if (!remote?.online) throw new JamiError('ERR_PEER_OFFLINE', `device ${device} is not announced`)
     if (!this.#policy.allowsLink(remote.self)) throw new JamiError('ERR_PEER_REFUSED', 'the access policy does not allow a link with this peer')
     if (network.isCut(this.self.deviceId, device)) {
       await delay(clock, ANSWER_MS, signal)
