@@ -17,7 +17,10 @@ const TOOLS = { ip: 'iproute2', setpriv: 'util-linux', git: 'git', openssl: 'ope
 
 export function installPeers(needed: ReadonlySet<'daemon' | 'opendht'>): void {
   const missing = Object.entries(TOOLS).filter(([tool]) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0).map(([, name]) => name)
-  if (missing.length > 0) run('apt-get', ['install', '-y', '--no-install-recommends', ...missing])
+  if (missing.length > 0) {
+    run('apt-get', ['update', '-q'])
+    run('apt-get', ['install', '-y', '--no-install-recommends', ...missing])
+  }
   for (const name of needed) if (!PEERS[name].have()) run(join(peersDir, PEERS[name].setup), [])
 }
 
