@@ -65,6 +65,8 @@ for (const file of sources) {
   if (!ambient && !isTest(file) && !file.includes('/testing/'))
     for (const [i, line] of lines.entries())
       if (/\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bMath\.random\(|\brandomBytes\(/.test(line.replace(/\/\/.*$/, ''))) problems.push(`${at(i)} ambient time or randomness: use the Clock and Random contracts`)
+  if (!isTest(file) && !file.includes('/testing/'))
+    for (const [i, line] of lines.entries()) if (line.replace(/\/\/.*$/, '').includes('AbortSignal.any(')) problems.push(`${at(i)} AbortSignal.any() leaks at long-lived signals on Node 20: use LinkedSignal`)
 }
 // the tests that a file names in its first lines exist: beside it, in src, or in the package's test folder
 const tests = ['core', 'dht', 'ice', 'swarm', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name))).filter((f) => /\.(test|sim)\.ts$/.test(f))

@@ -1,6 +1,6 @@
 // The shell of the DHT node: sockets, timers and cryptography around the engine; implements the Dht contract.
 // docs/protocol/01 §3.6, §6. Proof: contract.test.ts, dht.test.ts, outage.test.ts, interop dht-interop.
-import { abortError, AsyncQueue, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
+import { abortError, AsyncQueue, JamiError, LinkedSignal, Source, Tasks, throwIfAborted, withOp, withSignals } from '@jamikit/core/base'
 import { toHex } from '@jamikit/core/codec'
 import type {
   BaseEnv, DatagramSocket, Dht, DhtListenEvent, DhtModule, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue, InfoHash, Op, PrivateKey, SocketAddress, Timer,
@@ -262,16 +262,12 @@ class DhtNode implements Dht {
     throwIfAborted(signal)
   }
 
-  #running(signal: AbortSignal | undefined): AbortSignal {
-    return AbortSignal.any(signal ? [signal, this.#tasks.signal] : [this.#tasks.signal]) // a signal of its own for each operation
-  }
-
   async *get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
     this.#check()
     const { signal, timeoutMs, ...filter } = options
     const found = new AsyncQueue<DhtValue>(65_536)
-    const over = new AbortController()
-    const op: Op = { signal: AbortSignal.any([this.#running(signal), over.signal]), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
+    const over = new LinkedSignal(signal, this.#tasks.signal)
+    const op: Op = { signal: over.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
     const running = withOp(this.#env.clock, op, 'DHT get', (s) => this.#get(key, filter, found, s))
     running.then(() => found.end(), (error) => found.fail(error))
     try {
@@ -324,14 +320,13 @@ class DhtNode implements Dht {
     this.#check()
     const { clock, crypto, random } = this.#env
     const { permanent = false, signal, timeoutMs } = options
-    const op: Op = { signal: this.#running(signal), ...(timeoutMs === undefined ? {} : { timeoutMs }) }
-    return withOp(clock, op, 'DHT put', async (s) => {
+    return withSignals([signal, this.#tasks.signal], (both) => withOp(clock, { signal: both, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'DHT put', async (s) => {
       const chosen = 'packed' in put ? 0n : (put.id ?? 0n)
       const id = chosen === 0n ? nonZero(random.u64()) : chosen
       const value = 'packed' in put ? withId(decodeValue(put.packed), id) : await clock.track(sealValue(crypto, id, put))
       await this.#connected(s)
       return this.#announce(key, value, permanent, s)
-    })
+    }))
   }
 
   #announce(key: InfoHash, value: Value, permanent: boolean, signal: AbortSignal): Promise<DhtPutResult> {
@@ -408,13 +403,14 @@ class DhtNode implements Dht {
     }), this.#env.clock.now())
     this.#schedule()
     const end = () => listening.events.end()
-    const signal = this.#running(options.signal)
+    const linked = new LinkedSignal(options.signal, this.#tasks.signal)
+    const { signal } = linked
     if (signal.aborted) end()
     signal.addEventListener('abort', end, { once: true })
     try {
       yield* listening.events
     } finally {
-      signal.removeEventListener('abort', end)
+      linked.release()
       offStored()
       cancel()
       listening.close()

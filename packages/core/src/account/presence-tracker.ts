@@ -5,6 +5,7 @@ import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay, withOp } from '../base/operation.ts'
 import { AsyncQueue } from '../base/queue.ts'
+import { LinkedSignal } from '../base/signals.ts'
 import { Tasks } from '../base/tasks.ts'
 import type { DeviceDirectory, Presence, PresenceState } from '../contracts/account.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -87,7 +88,8 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     const watch: Watch = { stop: new AbortController(), values: new Map(), lists: this.#intake(account), channels: 0, shown: 'offline' }
     this.#watches.set(account, watch)
     this.#tasks.run(`presence of ${account}`, async (closed) => {
-      const signal = AbortSignal.any([closed, watch.stop.signal])
+      const linked = new LinkedSignal(closed, watch.stop.signal)
+      const { signal } = linked
       while (!signal.aborted) {
         try {
           for await (const { value, expired } of this.#env.dht.listen(account as string as InfoHash, { type: 0, signal })) this.#value(account, watch, value, expired)
@@ -96,6 +98,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
         }
         if (!signal.aborted) await delay(this.#env.clock, RELISTEN_MS, signal).catch(() => {})
       }
+      linked.release()
     })
   }
 

@@ -1,4 +1,5 @@
 // errors, operation, queue, tasks, emitter and logger. Time is a list of timers that the test runs by hand.
+import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { Clock } from '../contracts/clock.ts'
 import { Source } from './emitter.ts'
@@ -6,6 +7,7 @@ import { codecError, JamiError, limitError } from './errors.ts'
 import { lineLogger, silentLogger } from './logger.ts'
 import { deferred, delay, throwIfAborted, withOp } from './operation.ts'
 import { AsyncQueue } from './queue.ts'
+import { LinkedSignal, withSignals } from './signals.ts'
 import { Tasks } from './tasks.ts'
 
 function handClock() {
@@ -128,6 +130,49 @@ describe('delay', () => {
     await expect(aborted).rejects.toMatchObject({ code: 'ERR_ABORTED' })
     await expect(delay(clock, 5, controller.signal)).rejects.toMatchObject({ code: 'ERR_ABORTED' })
     expect(timers.size).toBe(0)
+  })
+})
+
+describe('LinkedSignal', () => {
+  it('fires with the first of its sources and that reason, or at once when one has fired', () => {
+    const [a, b] = [new AbortController(), new AbortController()]
+    const linked = new LinkedSignal(a.signal, undefined, b.signal)
+    expect(linked.signal.aborted).toBe(false)
+    b.abort('b')
+    a.abort('a')
+    expect(linked.signal.reason).toBe('b')
+    expect(new LinkedSignal(a.signal).signal.reason).toBe('a')
+    const own = new LinkedSignal()
+    own.abort('own')
+    expect(own.signal.reason).toBe('own')
+  })
+
+  it('leaves nothing at its sources when it has fired, was released, or its work is over', async () => {
+    const life = new AbortController()
+    const left = () => getEventListeners(life.signal, 'abort').length
+    const other = new AbortController()
+    const fired = new LinkedSignal(life.signal, other.signal)
+    expect(left()).toBe(1)
+    other.abort()
+    expect([fired.signal.aborted, left()]).toEqual([true, 0])
+    new LinkedSignal(life.signal).release()
+    await withSignals([life.signal, undefined], async () => expect(left()).toBe(1))
+    await expect(withSignals([life.signal], async () => { throw new Error('work') })).rejects.toThrow('work')
+    await withOp(undefined as never, { signal: life.signal }, 'x', async () => {})
+    expect(left()).toBe(0)
+  })
+
+  it('any number of operations may wait for one signal without a warning of a leak', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    const life = new AbortController()
+    const all = Array.from({ length: 50 }, () => new LinkedSignal(life.signal))
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', onWarning)
+    expect(warnings).toEqual([])
+    life.abort()
+    expect(all.every(({ signal }) => signal.aborted)).toBe(true)
   })
 })
 

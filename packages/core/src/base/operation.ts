@@ -2,6 +2,7 @@
 import type { Clock } from '../contracts/clock.ts'
 import type { Op } from '../contracts/service.ts'
 import { JamiError } from './errors.ts'
+import { manyMayWait } from './signals.ts'
 
 /** ERR_ABORTED with the signal's reason as cause; the reason itself when it already is a JamiError. */
 export function abortError(signal: AbortSignal): JamiError {
@@ -32,7 +33,7 @@ export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, 
     }
   })
   const onAbort = () => fail(abortError(op?.signal as AbortSignal))
-  op?.signal?.addEventListener('abort', onAbort, { once: true })
+  if (op?.signal) manyMayWait(op.signal).addEventListener('abort', onAbort, { once: true })
   const timer =
     timeoutMs === undefined || timeoutMs === Infinity
       ? undefined
@@ -60,7 +61,7 @@ export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
       signal?.removeEventListener('abort', onAbort)
       resolve()
     })
-    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal) manyMayWait(signal).addEventListener('abort', onAbort, { once: true })
   })
 }
 

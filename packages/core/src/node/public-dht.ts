@@ -1,6 +1,7 @@
 // The public face of the DHT: text keys, plain entries, accounts as signers. No protocol.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
+import { LinkedSignal } from '../base/signals.ts'
 import { toHex, utf8 } from '../codec/bytes.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Dht as WireDht, DhtPut, DhtValue } from '../contracts/dht.ts'
@@ -78,10 +79,9 @@ export class PublicDht implements Dht {
   }
 
   async *listen(key: InfoHash, options: { as?: Account; signal?: AbortSignal } = {}): AsyncIterableIterator<{ value: DhtEntry; expired: boolean }> {
-    const own = new AbortController()
-    const signal = options.signal ? AbortSignal.any([own.signal, options.signal]) : own.signal
+    const own = new LinkedSignal(options.signal)
     try {
-      const events = this.#env.dht.listen(parseInfoHash(key), { signal, ...(options.as ? { decryptWith: this.#env.identityOf(options.as).privateKey } : {}) })
+      const events = this.#env.dht.listen(parseInfoHash(key), { signal: own.signal, ...(options.as ? { decryptWith: this.#env.identityOf(options.as).privateKey } : {}) })
       for await (const event of events) yield { value: entry(event.value), expired: event.expired }
     } finally {
       own.abort()

@@ -13,7 +13,7 @@ describe('contract suites on the simulated network', () => {
   for (const { title, run } of channelSuite(async () => {
     const { lab, a, b, drive } = await trio()
     const other = new Promise<Channel>((resolve) => b.manager.handle('test', { accept: () => true, open: resolve }))
-    return { a: await drive(a.manager.openChannel(b.self.deviceId, 'test:1')), b: await drive(other), drive, dispose: async () => expect(await lab.end()).toEqual([]) }
+    return { a: await drive(a.manager.openChannel(b.self.deviceId, 'test:1')), b: await drive(other), drive, rest: () => lab.clock.advance(10_000), dispose: async () => expect(await lab.end()).toEqual([]) }
   })) it(`channel: ${title}`, run)
 
   for (const { title, run } of serviceSuite(async () => {

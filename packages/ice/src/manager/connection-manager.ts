@@ -2,7 +2,7 @@
 // docs/protocol/02 §1, §4.9, §6. Proof: manager/connection-manager.test.ts (contract suite), interop.
 import { setMaxListeners } from 'node:events'
 import type { SecureContext } from 'node:tls'
-import { abortError, type Deferred, deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
+import { abortError, type Deferred, deferred, delay, JamiError, Source, Tasks, throwIfAborted, withOp, withSignals } from '@jamikit/core/base'
 import type {
   AccountUri, CertificateChain, Channel, ChannelHandler, ConnectionManager, ConnectionsModule, DeviceId, InfoHash, LinkInfo, OpenChannelOptions, PeerIdentity,
 } from '@jamikit/core/contracts'
@@ -130,7 +130,7 @@ export class Manager implements ConnectionManager {
     const pending: Pending = { device, controller: new AbortController() }
     this.#pending.add(pending)
     try {
-      return await work(AbortSignal.any([signal, pending.controller.signal]))
+      return await withSignals([signal, pending.controller.signal], work)
     } finally {
       this.#pending.delete(pending)
     }
@@ -142,8 +142,9 @@ export class Manager implements ConnectionManager {
     if (!this.#started || this.#stopped) return Promise.reject(new JamiError('ERR_CLOSED', 'the connection manager is not running'))
     if (device === this.#env.identity.deviceId) return Promise.reject(new JamiError('ERR_ARGUMENT', 'device: got our own, allowed another one'))
     const { signal, timeoutMs, unique } = options
-    const op = { signal: signal ? AbortSignal.any([signal, this.#tasks.signal]) : this.#tasks.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
-    if (!unique) return withOp(this.#env.clock, op, `channel ${name}`, (s) => this.#open(device, name, options, s))
+    const limited = (work: (s: AbortSignal) => Promise<Channel>) =>
+      withSignals([signal, this.#tasks.signal], (s) => withOp(this.#env.clock, { signal: s, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, `channel ${name}`, work))
+    if (!unique) return limited((s) => this.#open(device, name, options, s))
     for (const link of this.#openLinks(device)) {
       const channel = link.find(name)
       if (channel) return Promise.resolve(channel)
@@ -156,7 +157,7 @@ export class Manager implements ConnectionManager {
       this.#unique.set(key, opening)
     }
     const shared = opening
-    return withOp(this.#env.clock, op, `channel ${name}`, () => shared)
+    return limited(() => shared)
   }
 
   #openLinks(device: DeviceId): Link[] {

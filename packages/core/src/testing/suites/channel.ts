@@ -10,6 +10,8 @@ export interface ChannelUnderTest {
   readonly b: Channel
   /** Waits for `work`, letting the time below the channel pass. */
   drive<T>(work: Promise<T>): Promise<T>
+  /** Lets everything on its way arrive, in a few seconds of the time below the channel. Default: until nothing moves for 200 turns of the loop. */
+  rest?(): Promise<void>
   dispose?(): Promise<void>
 }
 
@@ -85,7 +87,7 @@ export function channelSuite(make: () => ChannelUnderTest | Promise<ChannelUnder
       await drive(a.write(utf8('x')))
       sameBytes(await drive(readAll(b, 1)), utf8('x'))
     }),
-    test('not reading is back-pressure: the writer is held, and nothing is lost', async ({ a, b, drive }) => {
+    test('not reading is back-pressure: the writer is held, and nothing is lost', async ({ a, b, drive, rest }) => {
       const piece = new Uint8Array(65_535)
       let taken = 0
       let stop = false
@@ -102,7 +104,7 @@ export function channelSuite(make: () => ChannelUnderTest | Promise<ChannelUnder
           quiet = taken === before ? quiet + 1 : 0
         }
       }
-      await drive(stall())
+      await (rest ? rest() : drive(stall()))
       ok(taken * piece.length < MAX_UNREAD_BYTES, `${taken} writes were taken`)
       stop = true
       const reading = readAll(b, (taken + 1) * piece.length)
