@@ -121,3 +121,53 @@ describe('a contact that is removed', () => {
     await end(net)
   })
 })
+
+describe('a contact request', () => {
+  it('is told to a listener that comes late, and not again to one that had it', async () => {
+    const { net, alice, bob } = await two(14)
+    const early: string[] = []
+    const late: string[] = []
+    bob.on('contact:request', ({ from }) => early.push(from.uri))
+    await net.run(alice.contacts.add(bob.uri))
+    await net.advance(5000)
+    const off = bob.on('contact:request', ({ from }) => late.push(from.uri))
+    bob.on('contact:request', () => late.push('taken away before its turn'))()
+    await net.settle()
+    expect([early, late]).toEqual([[alice.uri], [alice.uri]])
+    off()
+    await end(net)
+  })
+
+  it('can be accepted again, which gives the same conversation; one that was declined cannot', async () => {
+    const { net, alice, bob } = await two(15)
+    await net.run(alice.contacts.add(bob.uri))
+    await net.advance(5000)
+    const [request] = bob.contacts.requests()
+    const [a, b] = await net.run(Promise.all([request?.accept(), request?.accept()]))
+    const c = await net.run(request?.accept() ?? Promise.reject(new Error('no request')))
+    expect([a?.id === b?.id, b?.id === c.id]).toEqual([true, true])
+    await end(net)
+
+    const other = await two(16)
+    await other.net.run(other.alice.contacts.add(other.bob.uri))
+    await other.net.advance(5000)
+    const [declined] = other.bob.contacts.requests()
+    await other.net.run(declined?.decline() ?? Promise.resolve())
+    await expect(declined?.accept()).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+    expect(other.bob.contacts.requests()).toEqual([])
+    await end(other.net)
+  })
+
+  it('whose acceptance waits for a clone ends with ERR_CLOSED when the node is closed', async () => {
+    const { net, alice, bob } = await two(17)
+    await net.run(alice.contacts.add(bob.uri))
+    await net.advance(5000)
+    const [request] = bob.contacts.requests()
+    net.partition([alice], [bob])
+    const waiting = request?.accept().then(() => 'accepted', (error: { code: string }) => error.code)
+    const delivered = net.run(alice.conversations.with(bob.uri)).then((c) => c.send('x')).then((m) => m.delivered()).catch((error: { code: string }) => error.code)
+    await net.advance(20_000)
+    await end(net)
+    expect([await waiting, await delivered]).toEqual(['ERR_CLOSED', 'ERR_CLOSED'])
+  })
+})

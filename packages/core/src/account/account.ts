@@ -162,10 +162,12 @@ export class LocalAccount {
     return this.#once(peer, () => this.#add(peer))
   }
 
-  /** @throws ERR_NOT_FOUND when there is no such request (any more) */
+  /** The same conversation again when it was accepted before. @throws ERR_NOT_FOUND when there is no such request (any more) */
   acceptRequest(from: AccountUri): Promise<ConversationId> {
     return this.#once(from, async () => {
       const request = this.requests.get(from)
+      const accepted = request ? undefined : this.contacts.isContact(from) ? this.contacts.conversationWith(from) : undefined
+      if (accepted) return accepted
       if (!request) throw new JamiError('ERR_NOT_FOUND', `no contact request from ${from}`)
       return this.#accept(request)
     })

@@ -1,6 +1,6 @@
 // Making, importing and exporting accounts: keys and archive to the record that is kept. docs/protocol/03 §2.3, §3.5.
 // Proof: node/account-factory.test.ts, interop archive.
-import { type AccountRecord, accountPrefix, loadArchive, saveAccount } from '../account/account-record.ts'
+import { type AccountRecord, accountPrefix, loadAccounts, loadArchive, saveAccount } from '../account/account-record.ts'
 import { encodeArchive, openArchive } from '../account/archive/archive.ts'
 import type { ArchiveSecret } from '../account/archive/container.ts'
 import type { AccountArchive } from '../account/archive/schema.ts'
@@ -8,6 +8,7 @@ import { ContactList } from '../account/contact-list.ts'
 import { JamiError } from '../base/errors.ts'
 import type { BaseEnv } from '../contracts/module.ts'
 import type { Storage } from '../contracts/storage.ts'
+import { accountUriOf } from '../identity/ids.ts'
 import { createAccountIdentity, createDeviceIdentity, createEthKey } from '../identity/issue.ts'
 import { makeReceipt, verifyReceipt } from '../identity/receipt.ts'
 
@@ -32,9 +33,11 @@ export async function createAccount(env: BaseEnv & { storage: Storage }, init: N
   return record
 }
 
-/** A new device of the archive's account, with its contacts. @throws ERR_PASSWORD, ERR_ARCHIVE_INVALID */
+/** A new device of the archive's account, with its contacts. @throws ERR_PASSWORD, ERR_ARCHIVE_INVALID, ERR_ARGUMENT when the account is here already */
 export async function importAccount(env: BaseEnv & { storage: Storage }, file: Uint8Array, init: NewAccount & { archivePassword?: string }): Promise<AccountRecord> {
   const { archive } = await openArchive(env.crypto, file, secretOf(init.archivePassword))
+  const uri = accountUriOf(archive.accountKey.publicKey)
+  if ((await loadAccounts(env.storage)).some((record) => record.device.accountId === uri)) throw new JamiError('ERR_ARGUMENT', `archive: got one of account ${uri}, which is in this profile already`)
   const device = await createDeviceIdentity(env, { accountKey: archive.accountKey, accountChain: archive.accountChain })
   const ethKey = archive.ethKey ?? createEthKey(env.random)
   const receipt = await makeReceipt(env.crypto, { accountKey: archive.accountKey, devicePublicKey: device.privateKey.publicKey, ethKey })

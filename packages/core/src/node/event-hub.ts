@@ -29,7 +29,7 @@ export class EventHub<M> implements Emitter<M> {
 
   on<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, options?: { signal?: AbortSignal }): () => void {
     if (typeof listener !== 'function') throw new JamiError('ERR_ARGUMENT', `listener of ${String(event)}: got ${typeof listener}, allowed a function`)
-    if (options?.signal?.aborted) return () => {}
+    if (options?.signal?.aborted || this.#closed) return () => {}
     const entry = (payload: M[K]) => listener(payload)
     const own = this.#listeners[event] ?? new Set<(payload: M[K]) => unknown>()
     this.#listeners[event] = own
@@ -85,13 +85,16 @@ export class EventHub<M> implements Emitter<M> {
 
   /** Calls the listeners and resolves when all have settled; failures are reported. */
   async emit<K extends keyof M>(event: K, payload: M[K]): Promise<void> {
-    await Promise.all([...(this.#listeners[event] ?? [])].map(async (listener) => {
-      try {
-        await listener(payload)
-      } catch (error) {
-        this.#onError(error)
-      }
-    }))
+    await Promise.all([...(this.#listeners[event] ?? [])].map((listener) => this.call(listener, payload)))
+  }
+
+  /** Calls one listener; a failure is reported. */
+  protected async call<P>(listener: (payload: P) => unknown, payload: P): Promise<void> {
+    try {
+      await listener(payload)
+    } catch (error) {
+      this.#onError(error)
+    }
   }
 
   /** Ends `once` and `events`; no more events. */

@@ -175,7 +175,12 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       },
       local,
     )
-    await local.start()
+    try {
+      await local.start()
+    } catch (error) {
+      await account.stop(0)
+      throw error
+    }
     this.#accounts.set(record.label, account)
     return account
   }
@@ -195,7 +200,11 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       }))
   }
 
-  async #once(label: string, op: Op, fresh: boolean, make: () => Promise<AccountRecord>): Promise<PublicAccount> {
+  #once(label: string, op: Op, fresh: boolean, make: () => Promise<AccountRecord>): Promise<PublicAccount> {
+    return withOp(this.#env.clock, op, 'opening the account', () => this.#opened(label, fresh, make))
+  }
+
+  async #opened(label: string, fresh: boolean, make: () => Promise<AccountRecord>): Promise<PublicAccount> {
     if (this.#closed) throw new JamiError('ERR_CLOSED', 'the node was closed')
     if (typeof label !== 'string' || label.length === 0 || label.length > MAX_LABEL_LENGTH)
       throw new JamiError('ERR_ARGUMENT', `label: got ${typeof label === 'string' ? `${label.length} characters` : typeof label}, allowed 1 to ${MAX_LABEL_LENGTH}`)
@@ -206,10 +215,10 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     let opening = this.#opening.get(label)
     if (!opening) {
       opening = this.#env.clock.track(make()).then((record) => this.#start(record)).finally(() => this.#opening.delete(label))
+      opening.catch(() => {}) // whoever asked may have left
       this.#opening.set(label, opening)
     }
-    const running = opening
-    return withOp(this.#env.clock, op, 'opening the account', () => running)
+    return opening
   }
 
   async #remove(account: Account): Promise<void> {

@@ -1,6 +1,7 @@
 // An account as programs see it: events, contacts, conversations, channels. Wires the parts of LocalAccount to public objects.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
+import { withSignals } from '../base/signals.ts'
 import type { LocalAccount } from '../account/account.ts'
 import { isActive } from '../account/contact-list.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
@@ -43,6 +44,8 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   readonly profile: Account['profile']
   readonly #env: PublicAccountEnv
   readonly #pump: MessagePump
+  /** Fires when the account stops: everything that waits ends with ERR_CLOSED. */
+  readonly #life = new AbortController()
   readonly #shown = new Map<ConversationId, PublicConversation>() // bounded by the conversations
   readonly #protocols = new Map<string, ProtocolHandler>() // bounded by the program's registrations
   #stopped: Promise<void> | undefined
@@ -68,7 +71,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     this.contacts = {
       list: () => local.contacts.entries().filter(([, r]) => isActive(r) || r.banned).map(([uri]) => this.#contact(uri)),
       requests: () => local.requests.pending().map((r) => this.#request(r)),
-      add: async (peer, op) => this.conversation(await withOp(env.clock, op, 'adding a contact', () => local.addContact(this.#other(peer)))),
+      add: async (peer, op) => this.conversation(await this.#alive(op, 'adding a contact', () => local.addContact(this.#other(peer)))),
       remove: (peer, options) => local.removeContact(peerUri(peer), options?.ban ?? false),
       unban: async (peer) => void (await local.addContact(this.#other(peer))),
     }
@@ -77,7 +80,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       with: async (peer, op) => {
         const uri = this.#other(peer)
         const known = local.contacts.isContact(uri) ? local.contacts.conversationWith(uri) : undefined
-        const id = known && local.conversations.get(known) ? known : await withOp(env.clock, op, 'adding a contact', () => local.addContact(uri))
+        const id = known && local.conversations.get(known) ? known : await this.#alive(op, 'adding a contact', () => local.addContact(uri))
         return this.conversation(id).whenReady(op)
       },
       [Symbol.asyncIterator]: () => this.#list(),
@@ -109,11 +112,20 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   }
 
   override on<K extends keyof AccountEvents>(event: K, listener: (payload: AccountEvents[K]) => unknown, options?: { signal?: AbortSignal }): () => void {
+    let listening = true
     const off = super.on(event, listener, options)
     // what arrived before anybody listened; after the current turn, so that all listeners of a program are in place
     if (event === 'message') queueMicrotask(() => this.#pump.wakeAll())
-    if (event === 'contact:request') for (const request of this.local.requests.pending()) queueMicrotask(() => void this.#announce(request))
-    return off
+    if (event === 'contact:request' && !this.#life.signal.aborted && !options?.signal?.aborted) {
+      for (const request of this.local.requests.pending()) queueMicrotask(() => {
+        if (!listening || options?.signal?.aborted || this.local.requests.get(request.from) !== request) return
+        void this.call(listener as (payload: ContactRequest) => unknown, this.#request(request))
+      })
+    }
+    return () => {
+      listening = false
+      off()
+    }
   }
 
   export(options: { password?: string; currentPassword?: string } = {}): Promise<Uint8Array> {
@@ -121,7 +133,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   }
 
   ready(op?: Op): Promise<void> {
-    return withOp(this.#env.clock, op, 'announcing the device', (signal) =>
+    return this.#alive(op, 'announcing the device', (signal) =>
       new Promise<void>((resolve) => {
         if (this.online) return resolve()
         const off = this.local.announcer.onChange((announced) => {
@@ -133,10 +145,16 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       }))
   }
 
+  /** Within the caller's limits, and until the account stops. @throws ERR_CLOSED, ERR_ABORTED, ERR_TIMEOUT */
+  #alive<T>(op: Op | undefined, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withSignals([op?.signal, this.#life.signal], (signal) => withOp(this.#env.clock, { ...op, signal }, what, work))
+  }
+
   /** Lets running listeners finish, then stops. */
   stop(graceMs: number): Promise<void> {
     this.#stopped ??= (async () => {
       await withOp(this.#env.clock, { timeoutMs: graceMs }, 'running listeners', () => this.#pump.stop()).catch(() => {})
+      this.#life.abort(new JamiError('ERR_CLOSED', 'the account was stopped'))
       await this.local.stop()
       this.close()
     })()
@@ -155,7 +173,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
 
   #show(id: ConversationId): PublicConversation {
     let shown = this.#shown.get(id)
-    if (!shown) this.#shown.set(id, (shown = new PublicConversation({ conversations: this.local.conversations, clock: this.#env.clock, ownUri: this.uri }, id)))
+    if (!shown) this.#shown.set(id, (shown = new PublicConversation({ conversations: this.local.conversations, clock: this.#env.clock, ownUri: this.uri, life: this.#life.signal }, id)))
     return shown
   }
 
@@ -172,7 +190,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     return {
       from: this.#contact(request.from, request.displayName),
       receivedAt: new Date(request.receivedMs),
-      accept: async (op) => this.#show(await this.local.acceptRequest(request.from)).whenReady(op),
+      accept: async (op) => this.#show(await this.#alive(op, 'accepting', () => this.local.acceptRequest(request.from))).whenReady(op),
       decline: async (options) => {
         if (options?.ban) await this.local.removeContact(request.from, true)
         else await this.local.requests.decline(request.from)

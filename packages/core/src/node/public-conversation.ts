@@ -1,10 +1,11 @@
 // Conversations and messages as programs see them: thin objects over the conversations contract. No protocol.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
+import { withSignals } from '../base/signals.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
 import type { AccountUri, ConversationId, MessageId } from '../contracts/ids.ts'
-import type { Op } from '../contracts/service.ts'
+import type { Listen, Op } from '../contracts/service.ts'
 import { parseAccountUri, parseMessageId } from '../identity/ids.ts'
 import type { Conversation, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
 
@@ -20,6 +21,8 @@ export interface ConversationEnv {
   readonly conversations: Conversations
   readonly clock: Clock
   readonly ownUri: AccountUri
+  /** Fires when the account stops. */
+  readonly life: AbortSignal
 }
 
 /** A contact or any text with an account id. @throws ERR_ADDRESS_INVALID */
@@ -98,18 +101,9 @@ export class PublicConversation implements Conversation {
   }
 
   /** Resolves when the history is here. */
-  async whenReady(op?: Op): Promise<this> {
-    const { conversations, clock } = this.#env
-    await withOp(clock, op, 'fetching the conversation', (signal) =>
-      new Promise<void>((resolve) => {
-        if (this.ready) return resolve()
-        const off = conversations.onReady(({ conversation }) => {
-          if (conversation !== this.id) return
-          off()
-          resolve()
-        })
-        signal.addEventListener('abort', off, { once: true })
-      }))
+  async whenReady(op: Op = {}): Promise<this> {
+    const { conversations } = this.#env
+    await this.#until(op, 'fetching the conversation', conversations.onReady, () => this.#info().state === 'ready')
     return this
   }
 
@@ -134,7 +128,7 @@ export class PublicConversation implements Conversation {
   }
 
   async #delivered(message: MessageId, options: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op = {}): Promise<void> {
-    const { conversations, clock, ownUri } = this.#env
+    const { conversations, ownUri } = this.#env
     const { to, status = 'sent', ...op } = options
     const target = to === undefined ? undefined : peerUri(to)
     const reached = () =>
@@ -142,15 +136,28 @@ export class PublicConversation implements Conversation {
         const known = conversations.statusOf(this.id, message, uri)
         return known === 'displayed' || (known === 'sent' && status === 'sent')
       })
-    await withOp(clock, op, `delivery of ${message}`, (signal) =>
-      new Promise<void>((resolve) => {
+    await this.#until(op, `delivery of ${message}`, conversations.onStatus, reached)
+  }
+
+  /** Waits for an event of this conversation after which `reached` holds. @throws ERR_NOT_FOUND when it is removed, ERR_CLOSED */
+  async #until(op: Op, what: string, listen: Listen<{ conversation: ConversationId }>, reached: () => boolean): Promise<void> {
+    const { conversations, clock, life } = this.#env
+    await withSignals([op.signal, life], (both) => withOp(clock, { ...op, signal: both }, what, (signal) =>
+      new Promise<void>((resolve, reject) => {
         if (reached()) return resolve()
-        const off = conversations.onStatus((event) => {
-          if (event.conversation !== this.id || !reached()) return
-          off()
-          resolve()
-        })
-        signal.addEventListener('abort', off, { once: true })
-      }))
+        const offs = [
+          listen((event) => {
+            if (event.conversation === this.id && reached()) end(resolve)
+          }),
+          conversations.onRemoved((event) => {
+            if (event.conversation === this.id) end(() => reject(new JamiError('ERR_NOT_FOUND', `conversation ${this.id} was removed`)))
+          }),
+        ]
+        const end = (settle: () => void) => {
+          for (const off of offs) off()
+          settle()
+        }
+        signal.addEventListener('abort', () => end(() => {}), { once: true })
+      })))
   }
 }

@@ -1,0 +1,132 @@
+// Every public method that waits can be aborted and timed, ends at once then, and leaves nothing behind. The table cannot be
+// incomplete: a method of the API with a `timeoutMs` that is missing here is a type error.
+import { getEventListeners } from 'node:events'
+import type { Account, Accounts, ContactRequest, Contacts, Conversation, ConversationList, JamiNode, Op, Peer, PublicDht, TextMessage } from '@jamikit/core'
+import { createTestNetwork, type TestNetwork } from 'jamikit/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+type HasTimeout<P> = P extends object ? ('timeoutMs' extends keyof P ? true : never) : never
+/** Names of the methods of T that take `signal` and `timeoutMs`. */
+type Waiting<T> = { [K in keyof T & string]: T[K] extends (...args: infer A) => unknown ? (true extends HasTimeout<A[number]> ? K : never) : never }[keyof T & string]
+
+interface Case {
+  readonly call: (op: Op) => Promise<unknown>
+  /** May be over before any time passes: it has no time-out to reach. */
+  readonly instant?: true
+}
+
+interface Table {
+  readonly node: Record<Waiting<JamiNode>, Case>
+  readonly accounts: Record<Waiting<Accounts>, Case>
+  readonly account: Record<Waiting<Account>, Case>
+  readonly contacts: Record<Waiting<Contacts>, Case>
+  readonly request: Record<Waiting<ContactRequest>, Case>
+  readonly conversations: Record<Waiting<ConversationList>, Case>
+  readonly conversation: Record<Waiting<Conversation>, Case>
+  readonly message: Record<Waiting<TextMessage>, Case>
+  readonly peer: Record<Waiting<Peer>, Case>
+  readonly dht: Record<Waiting<PublicDht>, Case>
+}
+
+let net: TestNetwork
+let alice: Account
+let bob: Account
+let conversation: Conversation
+let message: TextMessage
+let node: JamiNode
+let lonely: Account
+let request: ContactRequest
+const stranger = (n: number) => n.toString(16).padStart(40, 'f')
+let strangers = 0
+
+/** Alice and Bob are friends, Carol has asked Alice; then everybody is alone: nothing that needs others can end. */
+beforeAll(async () => {
+  net = await createTestNetwork({ seed: 99 })
+  alice = await net.account('alice')
+  bob = await net.account('bob')
+  const carol = await net.account('carol')
+  await net.befriend(alice, bob)
+  conversation = await net.run(alice.conversations.with(bob.uri))
+  const asked = alice.once('contact:request')
+  await net.run(carol.contacts.add(alice.uri))
+  request = await net.run(asked)
+  net.partition([alice], [bob], [carol])
+  await net.advance(600_000)
+  message = await net.run(conversation.send('nobody hears this'))
+  net.network.partition(['alice'], ['bob'], ['carol'], ['hub'], ['lonely'])
+  node = await net.createNode({ host: 'lonely' })
+  lonely = await net.run(node.accounts.open('lonely'))
+})
+
+afterAll(async () => {
+  await net[Symbol.asyncDispose]()
+  await net.advance(120_000)
+  expect([net.network.openSockets(), net.clock.pending()]).toEqual([[], []])
+})
+
+const drain = async (all: AsyncIterable<unknown>) => {
+  for await (const _ of all) continue
+}
+
+const table: Table = {
+  node: { once: { call: (op) => node.once('error', op) } },
+  accounts: {
+    create: { call: (op) => node.accounts.create({ label: `made ${strangers++}`, ...op }), instant: true },
+    open: { call: (op) => node.accounts.open(`opened ${strangers++}`, op), instant: true },
+    import: { call: async (op) => node.accounts.import(await alice.export(), { label: `imported ${strangers++}`, ...op }), instant: true },
+  },
+  account: { once: { call: (op) => alice.once('message', op) }, ready: { call: (op) => lonely.ready(op) } },
+  contacts: { add: { call: (op) => alice.contacts.add(stranger(++strangers), op), instant: true } },
+  request: { accept: { call: (op) => request.accept(op) } },
+  conversations: { with: { call: (op) => alice.conversations.with(stranger(++strangers), op), instant: true } },
+  conversation: { send: { call: (op) => conversation.send('text', op), instant: true }, sync: { call: (op) => conversation.sync(op) } },
+  message: { reply: { call: (op) => message.reply('text', op), instant: true }, delivered: { call: (op) => message.delivered(op) } },
+  peer: {
+    devices: { call: (op) => node.connect(bob.uri, { account: lonely }).devices(op) },
+    openChannel: { call: (op) => node.connect(bob.uri, { account: lonely }).openChannel('echo', op) },
+  },
+  dht: {
+    ready: { call: (op) => node.dht.ready(op) },
+    get: { call: (op) => drain(node.dht.get(node.dht.random(), op)) },
+    put: { call: (op) => node.dht.put(node.dht.random(), 'x', op) },
+  },
+}
+
+const cases = Object.entries(table).flatMap(([object, methods]) => Object.entries(methods as Record<string, Case>).map(([method, c]) => [`${object}.${method}()`, c] as const))
+
+describe.each(cases)('%s', (_name, { call, instant }) => {
+  it('with a signal that has fired rejects with ERR_ABORTED and its reason', async () => {
+    const reason = new Error('before')
+    await expect(net.run(call({ signal: AbortSignal.abort(reason) }))).rejects.toMatchObject({ code: 'ERR_ABORTED', cause: reason })
+  })
+
+  it('rejects as soon as its signal fires, and takes its listener away', async () => {
+    const stop = new AbortController()
+    const reason = { any: 'reason' }
+    const outcome = call({ signal: stop.signal }).then(() => 'done', (error: unknown) => error)
+    const before = net.clock.now()
+    for (let i = 0; i < 20 && getEventListeners(stop.signal, 'abort').length === 0; i++) await Promise.resolve()
+    stop.abort(reason)
+    expect(await outcome).toMatchObject({ code: 'ERR_ABORTED', cause: reason })
+    expect([net.clock.now() - before, getEventListeners(stop.signal, 'abort').length]).toEqual([0, 0])
+  })
+
+  if (!instant) it('rejects with ERR_TIMEOUT after timeoutMs, no sooner and no later', async () => {
+    const before = net.clock.now()
+    const stop = new AbortController()
+    const outcome = call({ timeoutMs: 700, signal: stop.signal }).then(() => 'done', (error: unknown) => ({ error, at: net.clock.now() - before }))
+    await net.advance(700)
+    expect(await outcome).toMatchObject({ error: { code: 'ERR_TIMEOUT', details: { timeoutMs: 700 } }, at: 700 })
+    expect(getEventListeners(stop.signal, 'abort').length).toBe(0)
+  })
+
+  it.each([-1, Number.NaN, '5'])('with timeoutMs %s rejects with ERR_ARGUMENT', async (timeoutMs) => {
+    await expect(net.run(call({ timeoutMs: timeoutMs as number }))).rejects.toMatchObject({ code: 'ERR_ARGUMENT' })
+  })
+})
+
+it('afterwards everything works: Bob gets what Alice wrote while nobody was there', async () => {
+  const arriving = bob.once('message', { filter: (m) => m.type === 'text' && m.text === 'nobody hears this' })
+  net.heal()
+  await net.run(Promise.all([message.delivered({ to: bob.uri }), arriving]))
+})
