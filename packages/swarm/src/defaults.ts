@@ -19,6 +19,9 @@ export const SESSION_IDLE_MS = 60_000
 export const MAX_HAVES = 19
 /** Haves a peer may send in one request. */
 export const MAX_PEER_HAVES = 4096
+/** A fetch that broke is tried again while the device is connected: after this, doubled each time, ms, and so often. */
+export const FETCH_RETRY_MS = 500
+export const FETCH_RETRIES = 6
 /** Cloning is tried again after this, doubled each time, ms. */
 export const CLONE_RETRY_FIRST_MS = 5_000
 export const CLONE_RETRY_MAX_MS = 12 * 3_600_000

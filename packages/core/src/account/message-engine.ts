@@ -166,7 +166,7 @@ export class MessageEngine implements PeerMessages, Service {
     if (first) this.#env.onChannelCount(accountId, 1)
     this.#tasks.run(`messages of ${deviceId}`, () => this.#read(channel))
     for (const target of [accountId, deviceId]) this.#flush(target)
-    if (first) this.#ready.emit({ account: accountId, device: deviceId })
+    this.#ready.emit({ account: accountId, device: deviceId }) // for each: an older channel may be of a link that is dead already
   }
 
   async #read(channel: Channel): Promise<void> {

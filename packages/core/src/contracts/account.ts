@@ -44,7 +44,7 @@ export interface PeerMessages {
   send(to: AccountUri | DeviceId, message: { mime: string; body: string }, options?: { replaces?: string; connectedOnly?: boolean; connType?: string }): Promise<boolean>
   /** One handler per MIME type. Text is valid UTF-8; the sender is the verified device. */
   handle(mime: string, fn: (message: PeerMessage) => void | Promise<void>): () => void
-  /** A message channel with this device is ready, in either direction (spec 04 §4.8). */
+  /** A message channel with this device is ready, in either direction (spec 04 §4.8). Comes again when another one opens. */
   readonly onPeerReady: Listen<{ account: AccountUri; device: DeviceId }>
   /** Devices with an open message channel. */
   connectedDevices(account: AccountUri): DeviceId[]

@@ -8,7 +8,7 @@ import type {
 } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
 import {
-  ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, CLONE_RETRY_MAX_MS, MAX_CONVERSATIONS, MAX_HAVES, MAX_SERVED_CHANNELS, MAX_VALIDATION_FAILURES, MERGE_JITTER_MS, TYPING_MS,
+  ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, CLONE_RETRY_MAX_MS, FETCH_RETRIES, FETCH_RETRY_MS, MAX_CONVERSATIONS, MAX_HAVES, MAX_SERVED_CHANNELS, MAX_VALIDATION_FAILURES, MERGE_JITTER_MS, TYPING_MS,
 } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { fetchFrom } from '../sync/fetch.ts'
@@ -446,24 +446,40 @@ export class SwarmConversations implements Conversations {
     }
     state.running = true
     try {
+      let failures = 0
       do {
         state.again = false
-        await this.#fetchOnce(conversation, device)
+        const done = await this.#fetchOnce(conversation, device)
+        failures = done ? 0 : failures + 1
+        // a link that broke under the fetch: the peer may be here on another one, and nobody else would ask again
+        if (done || failures > FETCH_RETRIES || !this.#isConnected(conversation, device)) continue
+        await delay(this.#env.clock, FETCH_RETRY_MS * 2 ** (failures - 1), this.#tasks.signal)
+        state.again = true
       } while (state.again && !this.#tasks.signal.aborted)
+    } catch (error) {
+      if (!this.#tasks.signal.aborted) throw error
     } finally {
       this.#fetches.delete(key)
     }
   }
 
-  /** @param waited a merge is due, and the other side had its chance to make it */
-  async #fetchOnce(conversation: Conversation, device: DeviceId, waited = false): Promise<void> {
+  #isConnected(conversation: Conversation, device: DeviceId): boolean {
+    const { identity, messages } = this.#env
+    return [identity.accountId, ...this.#others(conversation)].some((uri) => messages.connectedDevices(uri).includes(device))
+  }
+
+  /**
+   * @param waited a merge is due, and the other side had its chance to make it
+   * @returns false when it may go better another time
+   */
+  async #fetchOnce(conversation: Conversation, device: DeviceId, waited = false): Promise<boolean> {
     const { clock, random, logger } = this.#env
     const { id } = conversation
     const stream = await this.#stream(id, device, '').catch((error) => {
       logger.debug({ device, conversation: id, err: JamiError.from(error) }, 'no git channel')
       return undefined
     })
-    if (!stream) return
+    if (!stream) return false
     try {
       const fetched = await fetchFrom(stream, {
         conversation: id, server: device, haves: conversation.repository.recent(MAX_HAVES), has: (oid) => conversation.has(oid), signal: this.#tasks.signal,
@@ -476,11 +492,13 @@ export class SwarmConversations implements Conversations {
       const change = this.#ready.get(id) === conversation ? await conversation.receive(fetched.head, fetched.objects) : undefined
       await this.#note(conversation, accountId, fetched.head, 'sent')
       if (change) this.#changed(conversation, change, change.merged ? undefined : device)
+      return true
     } catch (error) {
-      if (this.#tasks.signal.aborted) return
+      if (this.#tasks.signal.aborted) return true
       logger.warn({ device, conversation: id, err: JamiError.from(error) }, 'a fetch failed')
       stream.channel.abort(JamiError.from(error))
       this.#git.delete(`${id}${device}`)
+      return JamiError.is(error, 'ERR_REPO_INVALID') // what is refused once is refused again
     }
   }
 
