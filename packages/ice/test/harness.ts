@@ -1,30 +1,8 @@
 // Managers of the throw-away identities on a simulated network and a shared table instead of a DHT, in virtual time. Tests only.
 import { silentLogger } from '@jamikit/core/base'
-import type { AccessPolicy, AccountUri, BaseEnv, CertificateChain, CertificateStore, DeviceIdentity, PeerIdentity, Storage } from '@jamikit/core/contracts'
-import { verifyPeerChain } from '@jamikit/core/identity'
-import { FakeDhtNetwork, ManualClock, SeededRandom, SimNetwork, testCrypto, testIdentity, testPeer } from '@jamikit/core/testing'
+import type { AccessPolicy, AccountUri, BaseEnv, CertificateStore, DeviceIdentity, PeerIdentity, Storage } from '@jamikit/core/contracts'
+import { FakeCertificates, FakeDhtNetwork, ManualClock, SeededRandom, SimNetwork, testCrypto, testIdentity, testPeer, testStorage } from '@jamikit/core/testing'
 import { Manager } from '../src/manager/connection-manager.ts'
-
-/** Records only, in a Map. */
-export function mapStorage(records = new Map<string, Uint8Array>()): Storage {
-  return {
-    get: async (key) => records.get(key),
-    batch: async (ops) => {
-      for (const { key, value } of ops) {
-        if (value) records.set(key, value.slice())
-        else records.delete(key)
-      }
-    },
-    async *keys(prefix) {
-      for (const key of [...records.keys()].sort()) if (key.startsWith(prefix)) yield key
-    },
-    files: () => {
-      throw new Error('no files here')
-    },
-    lock: async () => ({ [Symbol.asyncDispose]: async () => {} }),
-    close: async () => {},
-  }
-}
 
 export interface SideOptions {
   identity?: DeviceIdentity
@@ -62,22 +40,19 @@ export class Lab {
     return node
   }
 
-  certificates(): CertificateStore {
-    const known = [0, 1, 2, 3].map((i) => testPeer(testIdentity(i)))
-    return {
-      get: async (device) => known.find((peer) => peer.deviceId === device),
-      pin: async (chain: CertificateChain) => verifyPeerChain(chain, { nowMs: this.clock.wallTimeMs() }),
-      find: async (device) => known.find((peer) => peer.deviceId === device),
-    }
+  /** Knows the first accounts of the pool; `overrides` take the place of single methods. */
+  certificates(overrides: Partial<CertificateStore> = {}): CertificateStore {
+    const store = new FakeCertificates({ clock: this.clock, known: [0, 1, 2, 3].map((i) => testIdentity(i).device.chain) })
+    return { get: (device) => store.get(device), pin: (chain) => store.pin(chain), find: (device, op) => store.find(device, op), ...overrides }
   }
 
   async side(i: number, options: SideOptions = {}) {
     const identity = options.identity ?? testIdentity(i).device
     const host = options.host ?? `host${i}`
     const dht = await this.dht()
-    const storage = options.storage ?? mapStorage()
+    const storage = options.storage ?? testStorage()
     const manager = new Manager({
-      ...this.env(host), dht, identity, certificates: { ...this.certificates(), ...options.certificates }, policy: options.policy ?? { allowsLink: () => true }, storage, prefix: 'p',
+      ...this.env(host), dht, identity, certificates: this.certificates(options.certificates), policy: options.policy ?? { allowsLink: () => true }, storage, prefix: 'p',
     })
     this.managers.push(manager)
     if (options.started !== false) await manager.start()

@@ -4,9 +4,15 @@ import { JamiError } from '../base/errors.ts'
 import type { FileTree, Storage } from '../contracts/storage.ts'
 import { checkKey, checkPrefix } from './keys.ts'
 
-export function memoryStorage(): Storage {
-  const records = new Map<string, Uint8Array>() // bounded by its owner, as a disk is
-  const files = new Map<string, Uint8Array>()
+/** What a storage in memory keeps; bounded by its owner, as a disk is. */
+export interface MemoryContents {
+  readonly records: Map<string, Uint8Array>
+  readonly files: Map<string, Uint8Array>
+}
+
+/** @param contents what an earlier storage kept: a second life of the same node in one process */
+export function memoryStorage(contents: MemoryContents = { records: new Map(), files: new Map() }): Storage {
+  const { records, files } = contents
   let locked = false
   let closed = false
   const open = () => {

@@ -1,9 +1,9 @@
 // Requests and answers over the DHT: what is put, what is believed, who hears nothing. Virtual time.
 import type { PeerIdentity } from '@jamikit/core/contracts'
 import { infoHashOf, peerKey } from '@jamikit/core/identity'
-import { testIdentity } from '@jamikit/core/testing'
+import { testIdentity, testStorage } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { Lab, mapStorage } from '../../test/harness.ts'
+import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
 import { REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
 import { parseIceDescription } from '../wire/ice-text.ts'
@@ -149,14 +149,14 @@ describe('being asked', () => {
   })
 
   it('ICE-5 a request id is treated once, also after a restart, for 24 hours', async () => {
-    const records = new Map<string, Uint8Array>()
-    const first = await lab.side(0, { storage: mapStorage(records) })
+    const storage = testStorage()
+    const first = await lab.side(0, { storage })
     const asker = await raw()
     for (let i = 0; i < 3; i++) await lab.drive(asker.request(own, { id: 5 }))
     await lab.clock.advance(60_000)
     expect(asker.answers().length).toBe(1)
     await lab.drive(first.manager.stop())
-    await lab.side(0, { storage: mapStorage(records) })
+    await lab.side(0, { storage })
     await lab.drive(asker.request(own, { id: 5 }))
     await lab.clock.advance(60_000)
     expect(asker.answers().length).toBe(1)
