@@ -1,7 +1,10 @@
-// One conversation: what a clone counts as new to the program.
+// One conversation: what a clone counts as new to the program; heads that diverge, on a device that only reads and on a full disk.
+import { JamiError } from '@jamikit/core/base'
+import type { ConversationId } from '@jamikit/core/contracts'
 import { testIdentity } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
-import { alice, all, bob, create, exchange, pair, person } from '../../test/harness.ts'
+import { alice, all, bob, cloneFor, create, exchange, pair, person } from '../../test/harness.ts'
+import { memoryFiles } from '../../test/memory.ts'
 import { Conversation } from './conversation.ts'
 
 async function newTexts(c: Conversation): Promise<string[]> {
@@ -35,4 +38,44 @@ it('what an account has on another device of its own is not new on a fresh one, 
   await fresh.append(text('from the laptop'), undefined)
   await exchange(fresh, theirs)
   expect(theirs.head).toBe(fresh.head)
+})
+
+it('a device that has not written yet follows two writers who diverge, and takes their merge', async () => {
+  const { ours, theirs } = await pair()
+  const laptop = testIdentity(0, 1).device
+  const fresh = await Conversation.clone(person(laptop)(ours.id), ours.id, ours.head, await all(ours), bob.accountId)
+  await ours.append(text('left'), undefined)
+  await theirs.append(text('right'), undefined)
+  await exchange(ours, fresh)
+  const before = fresh.head
+  await exchange(theirs, fresh)
+  await exchange(theirs, fresh)
+  expect(fresh.head).toBe(before) // it may not merge: a merge holds content of its parents only, and its certificate is in neither
+  await exchange(theirs, ours)
+  await exchange(ours, fresh)
+  expect(fresh.head).toBe(ours.head)
+  expect(await newTexts(fresh)).toEqual(['right']) // 'left' is of this account
+})
+
+it('a merge that cannot be written leaves the head where it was, and the same head can be received again', async () => {
+  const storage = memoryFiles()
+  const env = person(alice, storage)
+  const ours = await Conversation.create(env, env('' as ConversationId), bob.accountId)
+  const theirs = await cloneFor(bob, ours)
+  await theirs.join()
+  await exchange(theirs, ours)
+  await ours.append(text('left'), undefined)
+  await theirs.append(text('right'), undefined)
+  const before = ours.head
+  let refs = 0
+  storage.onWrite = (path) => {
+    if (path === 'refs/heads/main' && ++refs === 2) throw new JamiError('ERR_STORAGE_IO', 'disk full')
+  }
+  await expect(exchange(theirs, ours)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
+  expect(ours.head).toBe(before)
+  storage.onWrite = () => {}
+  await ours.receive(theirs.head, new Map()) // everything is here already
+  await exchange(ours, theirs)
+  expect(theirs.head).toBe(ours.head)
+  expect(await newTexts(ours)).toEqual(['right'])
 })

@@ -338,19 +338,19 @@ export class Conversation {
   /** Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing. @throws ERR_REPO_INVALID */
   receive(head: Oid, objects: ReadonlyMap<Oid, GitObject>): Promise<(Change & { merged: boolean }) | undefined> {
     return this.#exclusive(async () => {
-      if (this.#repo.has(head)) return undefined
-      const { commits, used } = await validateAll(this.#env, this.id, head, objects, this.#repo)
-      const before = this.#repo.reachable([this.#repo.head])
       const ours = this.#repo.head
+      const before = this.#repo.reachable([ours])
+      if (before.has(head)) return undefined
+      const { commits, used } = await validateAll(this.#env, this.id, head, objects, this.#repo)
       const reaches = (from: Oid): boolean => {
         const open = [from]
         const seen = new Set<Oid>()
         while (open.length > 0) {
           const oid = open.pop() as Oid
           if (oid === ours) return true
-          if (seen.has(oid)) continue
+          if (seen.has(oid) || before.has(oid)) continue
           seen.add(oid)
-          const commit = commits.get(oid)
+          const commit = commits.get(oid) ?? this.#repo.commit(oid)
           if (commit) open.push(...commit.parents)
         }
         return false
@@ -360,14 +360,13 @@ export class Conversation {
         return { ...(await this.#changed(before)), merged: false }
       }
       await this.#repo.advance(ours, used, commits) // known, but not yet on main: the merge commit makes them so
+      if (!(await this.#repo.headPaths()).has(`devices/${this.#env.identity.deviceId}.crt`)) return undefined // a device that only reads: the writers merge
       const bases = this.#repo.mergeBases(ours, head)
       if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
       const at = async (oid: Oid): Promise<Paths> => this.#repo.paths((this.#repo.commit(oid) as Commit).tree)
       const base = virtualBase(await Promise.all(bases.map(async (oid) => ({ head: oid, paths: await at(oid) }))))
-      const { identity } = this.#env
       const [mine, theirs] = [await at(ours), await at(head)]
       const paths = mergePaths(base, mine, theirs, ours, head)
-      if (!paths.has(`devices/${identity.deviceId}.crt`)) throw repoInvalid('merge: this device has not written here yet')
       const trees = buildTrees(paths)
       const object = await signCommit(this.#env, { tree: trees.root, parents: [ours, head], message: `Merge commit '${head}'` })
       await this.#repo.advance(objectId(object), [...trees.objects, object], new Map([[objectId(object), parseCommit(object.data)]]))

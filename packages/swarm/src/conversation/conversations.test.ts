@@ -1,3 +1,4 @@
+// Conversations of several people over doubles of links and messages: clone, fetch, merge, notices, what hostile ones may not. docs/protocol/04 §4.
 import { silentLogger, Source } from '@jamikit/core/base'
 import type { AccountUri, DeviceId, DeviceIdentity, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
 import { verifyPeerChain } from '@jamikit/core/identity'
@@ -5,10 +6,8 @@ import { FakeConnectionNetwork, ManualClock, SeededRandom, testIdentity } from '
 import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
-import { mergePaths } from '../sync/merge.ts'
 import { swarm, type SwarmConversations } from './conversations.ts'
-import { parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
-import { fc, it as property } from '../../test/property.ts'
+import { parseCommitNotice, printCommitNotice } from './small-payloads.ts'
 
 /** People whose messages and links cross a network of doubles. */
 class World {
@@ -249,34 +248,3 @@ it('history pages, from either end, around a message', async () => {
   expect(await page({ before: ids[2] as never, limit: 2 })).toEqual(['1', '0'])
   expect(await page({ after: ids[3] as never, order: 'oldest' })).toEqual(['4', '5'])
 })
-
-it('SWM-22 profile.vcf is merged whole by the id rule, deletions of certificates win, other conflicts are refused', () => {
-  const m = (o: Record<string, string>) => new Map(Object.entries(o))
-  expect([...mergePaths(m({ 'profile.vcf': '0' }), m({ 'profile.vcf': 'a' }), m({ 'profile.vcf': 'b' }), '1', '2')]).toEqual([['profile.vcf', 'b']])
-  expect([...mergePaths(m({}), m({ 'profile.vcf': 'a' }), m({ 'profile.vcf': 'b' }), '2', '1')]).toEqual([['profile.vcf', 'a']])
-  expect([...mergePaths(m({ 'members/x.crt': '0' }), m({}), m({ 'members/x.crt': '1' }), '1', '2')]).toEqual([])
-  expect(() => mergePaths(m({ 'admins/x.crt': '0' }), m({ 'admins/x.crt': '1' }), m({ 'admins/x.crt': '2' }), '1', '2')).toThrow(/both sides/)
-})
-
-it('a merge never has content of neither side (against every small tree)', () => {
-  const tree = fc.dictionary(fc.constantFrom('profile.vcf', 'a', 'b'), fc.constantFrom('1', '2'))
-  fc.assert(fc.property(tree, tree, tree, (base, ours, theirs) => {
-    const [b, o, t] = [base, ours, theirs].map((d) => new Map(Object.entries(d)))
-    if (!b || !o || !t) return
-    let merged: Map<string, string>
-    try {
-      merged = mergePaths(b, o, t, '1', '2')
-    } catch {
-      return
-    }
-    for (const path of ['profile.vcf', 'a', 'b']) expect([o.get(path), t.get(path)]).toContain(merged.get(path))
-  }), { numRuns: 5000 })
-})
-
-it('small payloads come back as they were', () => {
-  const conversation = 'a'.repeat(40) as never
-  expect(parseDisplayed(printDisplayed(conversation, 'b'.repeat(40) as never))).toEqual({ conversation, message: 'b'.repeat(40) })
-  expect(parseTyping(printTyping(conversation, true))).toEqual({ conversation, active: true })
-})
-for (const parse of [parseCommitNotice, parseDisplayed, parseInvitation, parseTyping])
-  property(`${parse.name}: any text is a payload or a typed error`, fc.oneof(fc.string(), fc.json()), (input) => void parse(input))

@@ -1,10 +1,10 @@
+// Commit objects: exact bytes, captured ones, names, refusals. docs/protocol/04 §1.5.
 import { utf8 } from '@jamikit/core/codec'
 import { describe, expect, it } from 'vitest'
 import { alice, bundle, crypto } from '../../test/harness.ts'
 import { fc, it as property } from '../../test/property.ts'
 import { authorName, parseCommit, signedCommit, unsignedCommit } from './commit.ts'
-import { parseBody, printBody } from './commit-body.ts'
-import { decodeTree, encodeTree, objectId } from './object.ts'
+import { objectId } from './object.ts'
 
 it('SWM-2 the bytes of the specification: 296 with the signature, 277 signed, and the id that git gives them', () => {
   const device = 'c87dc5b688c0e6a7d1cd30fe5c2b4a24aa68d6387ebba9aa7cbb487419578ea1'
@@ -27,37 +27,11 @@ it('every captured commit is taken apart and put together to the same id, and it
   expect(await crypto.verify(alice.chain[0].publicKey, utf8('x'), new Uint8Array(256))).toBe(false)
 })
 
-it('captured trees are encoded to the same bytes', () => {
-  for (const o of bundle('group-mode-2').values()) if (o.type === 'tree') expect(encodeTree(decodeTree(o.data))).toEqual(o.data)
-})
-
 describe('SWM-S12 names', () => {
   it.each([
     [' Al, ice.: ', 'Al, ice.'], ['<script>', 'script'], ['a\nb', 'ab'], ['  ', alice.deviceId], ['', alice.deviceId], ['"quoted"', 'quoted'],
   ])('%j becomes %j', (given, made) => expect(authorName(given, alice.deviceId)).toBe(made))
 })
 
-describe('SWM-3 bodies', () => {
-  it('are compact, sorted, and escape what is not ASCII', () => {
-    expect(printBody({ type: 'text/plain', fields: { body: 'é👍/', 'reply-to': 'x' } })).toBe('{"body":"\\u00e9\\ud83d\\udc4d/","reply-to":"x","type":"text/plain"}')
-    expect(printBody({ type: 'initial', fields: { mode: '0', invited: 'x' } })).toBe('{"invited":"x","mode":0,"type":"initial"}')
-  })
-
-  it('come back as they were', () => {
-    fc.assert(fc.property(fc.string(), (body) => {
-      expect(parseBody(printBody({ type: 'text/plain', fields: { body } }))).toEqual({ type: 'text/plain', fields: { body } })
-    }), { numRuns: 2000 })
-  })
-})
-
-describe('SWM-8 trees', () => {
-  const entry = (mode: string, name: string) => utf8(`${mode} ${name}\0${'x'.repeat(20)}`)
-  it.each([['100755', 'a'], ['120000', 'a'], ['160000', 'a'], ['100644', '..'], ['100644', '.git'], ['100644', 'a/b'], ['100644', '']])('refuse mode %s and name %j', (mode, name) => {
-    expect(() => decodeTree(entry(mode, name))).toThrow(/tree/)
-  })
-})
-
 property('any bytes are a commit or a typed error', fc.uint8Array({ maxLength: 400 }), (bytes) => void parseCommit(bytes))
 property('any header lines are a commit or a typed error', fc.array(fc.constantFrom('tree ', 'parent ', 'author a <b> 1 +0000', 'committer', 'signature AAAA', '', 'x')), (lines) => void parseCommit(utf8(lines.join('\n'))))
-property('any bytes are a tree or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeTree(bytes))
-property('any text is a body or a typed error', fc.oneof(fc.string(), fc.json()), (text) => void parseBody(text))

@@ -1,5 +1,5 @@
 // Objects of one repository on a FileTree, in git's own loose layout, so that with plain files git itself can read it.
-// docs/protocol/04 §1.1. Proof: repo/repository.test.ts (git fsck).
+// docs/protocol/04 §1.1. Proof: repo/repository.test.ts, interop (git fsck).
 import type { FileTree } from '@jamikit/core/contracts'
 import { decodeLoose, encodeLoose, type GitObject, objectId, type Oid } from './object.ts'
 

@@ -1,4 +1,4 @@
-// Git objects: hashing, loose form, trees. Pure. docs/protocol/04 §1.3, §2. Proof: repo/object.test.ts (git as oracle, refusal table).
+// Git objects: hashing, loose form, trees. Pure. docs/protocol/04 §1.3, §2. Proof: repo/object.test.ts (ids of git, refusal table, fuzz).
 import { deflateSync, inflateSync } from 'node:zlib'
 import { JamiError, limitError } from '@jamikit/core/base'
 import { concatBytes, fromHex, fromUtf8, toHex, utf8 } from '@jamikit/core/codec'

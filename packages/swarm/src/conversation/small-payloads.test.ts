@@ -1,0 +1,34 @@
+// Small texts about conversations: what we write is read, what is broken is refused, any text is one or the other.
+// docs/protocol/04 §4.5.1, §5.2, §5.6, §5.8.
+import { JamiError } from '@jamikit/core/base'
+import { expect, it } from 'vitest'
+import { fc, it as property } from '../../test/property.ts'
+import { parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printCommitNotice, printDisplayed, printInvitation, printTyping } from './small-payloads.ts'
+
+const conversation = 'a'.repeat(40) as never
+const message = 'b'.repeat(40) as never
+const device = 'c'.repeat(64) as never
+
+it('come back as they were', () => {
+  expect(parseCommitNotice(printCommitNotice({ conversation, commit: message, device }))).toEqual({ conversation, commit: message, device })
+  expect(parseInvitation(printInvitation(conversation, 0, 1_700_000_000_123))).toEqual({ conversation, mode: 0, receivedMs: 1_700_000_000_123 })
+  expect(parseDisplayed(printDisplayed(conversation, message))).toEqual({ conversation, message })
+  for (const active of [true, false]) expect(parseTyping(printTyping(conversation, active))).toEqual({ conversation, active })
+})
+
+it('an invitation of an older peer has its date in seconds, or none', () => {
+  expect(parseInvitation(JSON.stringify({ conversationId: conversation, metadatas: { mode: '2' }, received: 5 }))).toEqual({ conversation, mode: 2, receivedMs: 5000 })
+  expect(parseInvitation(JSON.stringify({ conversationId: conversation }))).toEqual({ conversation, mode: 0, receivedMs: 0 })
+})
+
+it.each<[string, (text: string) => unknown, string]>([
+  ['a notice that is no JSON', parseCommitNotice, 'x'], ['a notice without a device', parseCommitNotice, JSON.stringify({ id: conversation, commit: message })],
+  ['a notice whose commit is no id', parseCommitNotice, JSON.stringify({ id: conversation, commit: 'x', deviceId: device })],
+  ['an invitation that is a list', parseInvitation, '[]'], ['an invitation to nothing', parseInvitation, '{}'],
+  ['a receipt of another status', parseDisplayed, printDisplayed(conversation, message).replace('displayed/', 'processed/')],
+  ['a receipt without a message', parseDisplayed, printDisplayed(conversation, '' as never)],
+  ['typing of another state', parseTyping, printTyping(conversation, true).replace('active', 'asleep')], ['typing nowhere', parseTyping, printTyping('' as never, true)],
+])('refuse %s', (_what, parse, input) => expect(() => parse(input)).toThrow(JamiError))
+
+for (const parse of [parseCommitNotice, parseDisplayed, parseInvitation, parseTyping])
+  property(`${parse.name}: any text is a payload or a typed error`, fc.oneof(fc.string(), fc.json()), (input) => void parse(input))
