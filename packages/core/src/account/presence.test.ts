@@ -6,6 +6,7 @@ import type { PresenceState } from '../contracts/account.ts'
 import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
 import { encodeAnnouncementData, makeAnnouncement } from '../identity/announcement.ts'
 import { certificateKey } from '../identity/ids.ts'
+import { issueDeviceCertificate } from '../identity/issue.ts'
 import { createRevocationList } from '../identity/revocation.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
 import { testIdentity } from '../testing/test-identities.ts'
@@ -194,6 +195,24 @@ describe('revoked devices', () => {
     const again = await people.come(0, { storage: alice.storage })
     await expect(again.certificates.pin(lost.device.chain)).rejects.toMatchObject({ code: 'ERR_DEVICE_REVOKED' })
     expect(await again.certificates.get(lost.device.deviceId)).toBeUndefined()
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('ACC-S7 a new certificate of a revoked device, which the list does not name, is refused, too', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const [lost, kept] = [await people.come(1), await people.come(1, { device: 1 })]
+    await alice.certificates.pin(lost.device.chain)
+    await devicesOf(people, alice, lost.device.accountId)
+    await revoke(people, kept, 1, [0])
+    await devicesOf(people, alice, lost.device.accountId)
+    const { accountKey, accountChain } = testIdentity(1)
+    const renewed = await issueDeviceCertificate(
+      { crypto, clock: people.clock, random: new SeededRandom('renewed') },
+      { devicePublicKey: lost.device.privateKey.publicKey, accountKey, account: accountChain[0] },
+    )
+    expect(renewed.serialHex).not.toBe(lost.device.chain[0].serialHex)
+    await expect(alice.certificates.pin([renewed, ...accountChain])).rejects.toMatchObject({ code: 'ERR_DEVICE_REVOKED' })
     expect(await people.gone()).toEqual([])
   })
 
