@@ -7,5 +7,5 @@ export {
 } from './ids.ts'
 export { type AccountIdentity, createAccountIdentity, createDeviceIdentity, createEthKey, type IdentityEnv, issueDeviceCertificate } from './issue.ts'
 export { makeReceipt, type Receipt, verifyReceipt } from './receipt.ts'
-export { createRevocationList, isRevokedBy, parseRevocationList, type RevocationList, type RevokedSerial, verifyRevocationList } from './revocation.ts'
+export { createRevocationList, parseRevocationList, type RevocationList, type RevokedSerial, verifyRevocationList } from './revocation.ts'
 export { verifyIssued, type VerifyChainOptions, verifyPeerChain } from './verify-chain.ts'

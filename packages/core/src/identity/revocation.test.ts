@@ -17,9 +17,11 @@ import { parseCertificate, parseChain } from './certificate.ts'
 import { der, derBits, derSequence, derTime, derUnsigned, TAG } from './der.ts'
 import { SHA512_WITH_RSA } from './issue.ts'
 import { toPem } from './pem.ts'
-import { createRevocationList, isRevokedBy, parseRevocationList, verifyRevocationList } from './revocation.ts'
+import { createRevocationList, parseRevocationList, type RevocationList, verifyRevocationList } from './revocation.ts'
 import { verifyPeerChain } from './verify-chain.ts'
 
+/** The list names this certificate. */
+const isRevokedBy = (list: RevocationList, certificate: { serialHex: string }) => list.revoked.some(({ serialHex }) => serialHex === certificate.serialHex)
 const WALL = Date.UTC(2026, 10, 24)
 const env = { crypto: testCrypto(), clock: new ManualClock({ wallTimeMs: WALL }), random: new SeededRandom('crl') }
 const [first, second] = [testIdentity(0, 0), testIdentity(0, 1)]

@@ -56,11 +56,6 @@ export function verifyRevocationList(list: RevocationList, issuer: Certificate):
   return verify(digest, asBuffer(list.signed.bytes), key, asBuffer(list.signed.signature))
 }
 
-/** True when the list (which the caller verified) names this certificate. */
-export function isRevokedBy(list: RevocationList, certificate: Certificate): boolean {
-  return equalBytes(list.issuer, certificateParts(certificate).issuer) && list.revoked.some((entry) => entry.serialHex === certificate.serialHex)
-}
-
 /** A signed list: the entries of `previous`, then the new ones; number one up, or random at first. @throws ERR_ARGUMENT, ERR_LIMIT */
 export async function createRevocationList(
   env: IdentityEnv,
