@@ -31,13 +31,13 @@ function follow(person: Person, account: AccountUri): PresenceState[] {
 }
 
 /** Puts the revocation of devices where the account's own daemon puts it: at the account key, unsigned, as msgpack bin. */
-async function revoke(people: People, by: Person, owner: number, devices: readonly number[], signedBy = owner): Promise<void> {
+async function revoke(people: People, by: Person, owner: number, devices: readonly number[], signedBy = owner, mangle = (der: Uint8Array) => der): Promise<void> {
   const [account, signer] = [testIdentity(owner), testIdentity(signedBy)]
   const list = await createRevocationList(
     { crypto, clock: people.clock, random: new SeededRandom('crl') },
     { issuer: signer.accountChain[0], issuerKey: signer.accountKey, revoke: signedBy === owner ? devices.map((d) => testIdentity(owner, d).device.chain[0]) : [signer.device.chain[0]] },
   )
-  await people.clock.run(by.dht.put(account.device.accountId as string as InfoHash, { data: encodeMsgpack(list.der), type: 0 }))
+  await people.clock.run(by.dht.put(account.device.accountId as string as InfoHash, { data: encodeMsgpack(mangle(list.der)), type: 0 }))
   await people.clock.advance(3000)
 }
 
@@ -235,6 +235,18 @@ describe('revoked devices', () => {
     await devicesOf(people, alice, a.device.accountId)
     expect(await devicesOf(people, alice, a.device.accountId)).toEqual([a.device.deviceId])
     expect(b.device.accountId).toBe(a.device.accountId)
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('ACC-S6 a list that names the device, but whose signature is broken, revokes nobody', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const bob = await people.come(1)
+    follow(alice, bob.device.accountId)
+    await devicesOf(people, alice, bob.device.accountId)
+    await revoke(people, bob, 1, [0], 1, (der) => der.map((b, i) => (i === der.length - 1 ? b ^ 1 : b)))
+    expect(await devicesOf(people, alice, bob.device.accountId)).toEqual([bob.device.deviceId])
+    await alice.certificates.pin(bob.device.chain)
     expect(await people.gone()).toEqual([])
   })
 
