@@ -97,27 +97,38 @@ describe('a contact that is removed', () => {
     }
   })
 
-  it('and asks again is a request again; accepted, both speak in its new conversation', async () => {
+  type Step = (net: TestNetwork, inviter: Account, invited: Account) => Promise<unknown>
+  const remove = (net: TestNetwork, who: Account, whom: Account) => net.run(who.contacts.remove(whom.uri))
+  const ask = (net: TestNetwork, who: Account, whom: Account) => net.run(who.contacts.add(whom.uri))
+  const asked = async (net: TestNetwork, whom: Account) => {
+    await net.clock.runUntil(() => whom.contacts.requests().length > 0)
+    await net.run(whom.contacts.requests()[0]?.accept() ?? Promise.reject(new Error('no request')))
+  }
+  it.each<[string, Step]>([
+    ['the inviter removes and asks again', async (net, a, b) => { await remove(net, a, b); await ask(net, a, b) }],
+    ['the invited removes and asks again', async (net, a, b) => { await remove(net, b, a); await ask(net, b, a) }],
+    ['the inviter removes, the invited asks', async (net, a, b) => { await remove(net, a, b); await ask(net, b, a); await asked(net, a) }],
+    ['the invited removes, the inviter asks', async (net, a, b) => { await remove(net, b, a); await ask(net, a, b); await asked(net, b) }],
+    ['both remove, the inviter asks', async (net, a, b) => { await remove(net, a, b); await remove(net, b, a); await ask(net, a, b); await asked(net, b) }],
+    ['both remove, the invited asks', async (net, a, b) => { await remove(net, a, b); await remove(net, b, a); await ask(net, b, a); await asked(net, a) }],
+    ['both remove, both ask at once', async (net, a, b) => { await remove(net, a, b); await remove(net, b, a); await net.run(Promise.all([a.contacts.add(b.uri), b.contacts.add(a.uri)])) }],
+    ['the inviter removes and asks again while the invited is away', async (net, a, b) => {
+      net.partition([a], [b])
+      await remove(net, a, b)
+      await net.advance(60_000)
+      await ask(net, a, b)
+      await net.advance(300_000)
+      net.heal()
+    }],
+  ])('SWM-31 comes back, and both speak in one conversation: %s', async (_order, step) => {
     const { net, alice, bob } = await two(12)
     await net.befriend(alice, bob)
-    const old = await talk(net, alice, bob, 'first life')
-    await net.run(bob.contacts.remove(alice.uri))
-    await net.advance(60_000)
-    const fresh = await net.run(bob.contacts.add(alice.uri))
-    expect(fresh.id).not.toBe(old)
-    await net.advance(AGREE_MS)
-    expect(await talk(net, alice, bob, 'second life')).toBe(fresh.id)
-    await end(net)
-  })
-
-  it('on both sides can be found again', async () => {
-    const { net, alice, bob } = await two(13)
-    await net.befriend(alice, bob)
     await talk(net, alice, bob, 'first life')
-    await net.run(Promise.all([alice.contacts.remove(bob.uri), bob.contacts.remove(alice.uri)]))
     await net.advance(60_000)
-    await net.befriend(alice, bob)
+    await step(net, alice, bob)
+    await net.advance(1_200_000) // announcements come again within ten minutes
     await talk(net, alice, bob, 'second life')
+    for (const account of [alice, bob]) expect(account.contacts.requests()).toEqual([])
     await end(net)
   })
 })

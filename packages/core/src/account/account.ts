@@ -190,7 +190,7 @@ export class LocalAccount {
     const conversation = known && this.conversations.get(known) ? known : await this.conversations.createOneToOne(peer)
     if (await this.contacts.add(peer, now, { confirmed: false, conversation })) this.#contactChanged.emit({ account: peer, action: 'added' })
     this.presence.watch(peer)
-    this.requests.send(peer)
+    this.requests.send(peer, true)
     return conversation
   }
 

@@ -129,11 +129,11 @@ export class TrustRequests implements Service {
 
   /**
    * Sends our request for a contact's conversation to all its announced devices, with the first invitation's date; nothing when they
-   * have confirmed it and joined.
+   * have confirmed it and joined, unless it is `asked` for: they may have removed us, which nobody tells.
    */
-  send(to: AccountUri): void {
+  send(to: AccountUri, asked = false): void {
     const contact = this.#env.contacts.get(to)
-    if (!contact || !isActive(contact) || this.#sending.has(to) || (contact.confirmed && this.#env.joined(to))) return
+    if (!contact || !isActive(contact) || this.#sending.has(to) || (!asked && contact.confirmed && this.#env.joined(to))) return
     this.#sending.add(to)
     this.#tasks.run('trust request', async (signal) => {
       try {
