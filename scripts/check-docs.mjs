@@ -19,7 +19,7 @@ if (codeLines > 12) problems.push(`examples/echo-bot.ts has ${codeLines} lines o
 const dir = join(root, '.tmp', 'snippets')
 rmSync(dir, { recursive: true, force: true })
 mkdirSync(dir, { recursive: true })
-const guides = readdirSync(join(root, 'docs')).filter((f) => f.endsWith('.md')).map((f) => join('docs', f))
+const guides = ['docs', 'docs/guides'].flatMap((dir) => readdirSync(join(root, dir)).filter((f) => f.endsWith('.md')).map((f) => join(dir, f)))
 let count = 0
 for (const file of ['README.md', 'CONTRIBUTING.md', ...guides])
   for (const [, code] of readFileSync(join(root, file), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
