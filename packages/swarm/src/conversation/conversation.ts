@@ -100,11 +100,26 @@ export class Conversation {
     const paths = await flatten(async (oid) => objects.get(oid), (commits.get(head) as Commit).tree)
     if (!paths.has(`invited/${me}`) && !paths.has(`members/${me}.crt`) && !paths.has(`admins/${me}.crt`))
       throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
-    // another device of ours has joined before: the program has had what is there
-    if (!paths.has(`invited/${me}`)) await env.storage.batch([{ key: `${env.prefix}/acknowledged`, value: encodeMsgpack([head]) }])
     const conversation = new Conversation(env, id, await Repository.create(env.files, head, used))
     await conversation.#load()
+    await conversation.#acknowledgeAnswered()
     return conversation
+  }
+
+  /** Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. */
+  async #acknowledgeAnswered(): Promise<void> {
+    const { identity, prefix, storage } = this.#env
+    const heads: Oid[] = []
+    const covered = new Set<Oid>()
+    for (const oid of this.#repo.linear(this.#repo.reachable([this.#repo.head]))) {
+      if (covered.has(oid) || (await this.#authorUri(oid)) !== identity.accountId) continue
+      heads.push(oid)
+      for (const c of this.#repo.reachable([oid], covered)) covered.add(c)
+    }
+    if (heads.length === 0) return
+    await storage.batch([{ key: `${prefix}/acknowledged`, value: encodeMsgpack(heads) }])
+    this.#acknowledgedHeads = heads
+    this.#acknowledged = covered
   }
 
   get head(): MessageId {
