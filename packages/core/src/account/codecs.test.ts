@@ -1,4 +1,6 @@
+// The account's codecs: exact bytes, refusal tables, every split point, 10,000 inputs each. docs/protocol/03 §5.4, §6.4, §6.7, §7.
 import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { JamiError } from '../base/errors.ts'
 import { concatBytes, toHex, utf8 } from '../codec/bytes.ts'
@@ -7,20 +9,6 @@ import { decodeContact, isActive, mergeContact, type ContactRecord } from './con
 import { encodeMessageFrame, MessageFrameDecoder } from './message-wire.ts'
 import { decodeTrustRequest, encodeTrustRequest } from './trust-request-wire.ts'
 import { parseVcard, printVcard, profileCard } from './vcard.ts'
-
-/** A decoder returns or throws a typed error of bad input, over 10,000 inputs. */
-function survives<T>(what: string, input: fc.Arbitrary<T>, run: (value: T) => void): void {
-  it(`${what} is read or refused with a typed error (10,000 inputs)`, () => {
-    fc.assert(fc.property(input, (value) => {
-      try {
-        run(value)
-      } catch (error) {
-        return JamiError.is(error, 'ERR_CODEC') || JamiError.is(error, 'ERR_LIMIT') || JamiError.is(error, 'ERR_ADDRESS_INVALID')
-      }
-      return true
-    }), { numRuns: 10_000 })
-  })
-}
 
 const conversation = 'e4c43c847d7d89b06787bde573abede603d7d975' as never
 
@@ -44,7 +32,7 @@ describe('trust requests', () => {
     ['a confirm that is a number', { service: 'cx.ring', confirm: 1 }], ['a date that is negative', { service: 'cx.ring', invitedMs: -1 }],
   ])('refuse %s', (_what, value) => expect(() => decodeTrustRequest(encodeMsgpack(value))).toThrow(JamiError))
 
-  survives('any payload', fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeTrustRequest(bytes))
+  fuzz('any payload', fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeTrustRequest(bytes))
 })
 
 describe('message frames', () => {
@@ -76,7 +64,7 @@ describe('message frames', () => {
     }).toThrow(JamiError)
   })
 
-  survives('any channel bytes', fc.uint8Array({ maxLength: 200 }), (input) => void new MessageFrameDecoder().push(input))
+  fuzz('any channel bytes', fc.uint8Array({ maxLength: 200 }), (input) => void new MessageFrameDecoder().push(input))
 })
 
 describe('vCards', () => {
@@ -91,7 +79,7 @@ describe('vCards', () => {
     expect(printVcard(new Map([['FN', 'a\nEND:VCARD']]))).toBe('BEGIN:VCARD\nFN:a END:VCARD\nEND:VCARD\n')
   })
   it('ACC-S8 more than a mebibyte is refused', () => expect(() => parseVcard('x'.repeat((1 << 20) + 1))).toThrow(JamiError))
-  survives('any text', fc.string({ maxLength: 400 }), (text) => void parseVcard(text))
+  fuzz('any text', fc.string({ maxLength: 400 }), (text) => void parseVcard(text))
 })
 
 describe('contact records', () => {
@@ -115,5 +103,5 @@ describe('contact records', () => {
     expect(decodeContact(encodeMsgpack({ added: 5, addedMs: 5123, removed: 0 }))).toMatchObject({ addedMs: 5123 })
   })
 
-  survives('any record', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeContact(bytes))
+  fuzz('any record', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeContact(bytes))
 })

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { JamiError } from '@jamikit/core/base'
 import { decodeMsgpack, encodeMsgpack, fromHex, type MsgpackInput, MsgpackExt, toHex, utf8 } from '@jamikit/core/codec'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
-import { fc, it as property } from '../../test/property.ts'
 import { bytesToHost, hostToBytes, isMartian, sourceKey } from './address.ts'
 import { FragmentAssembler, MAX_HELD_BYTES, MAX_PIECES, MAX_SESSIONS_PER_SOURCE } from './fragments.ts'
 import { decodeMessage, type DhtMessage, encodeError, encodeMessage, type RequestMessage } from './message.ts'
@@ -92,13 +93,13 @@ it.each([
   expect(() => decodeMessage(bytes)).toThrow(JamiError)
 })
 
-property('DHT-6 any datagram is a message or a typed error', fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeMessage(bytes))
-property('any damaged packet is a message or a typed error', fc.tuple(fc.nat(200), fc.nat(255)), ([at, b]) => {
+fuzz('DHT-6 any datagram is a message or a typed error', fc.uint8Array({ maxLength: 300 }), (bytes) => void decodeMessage(bytes))
+fuzz('any damaged packet is a message or a typed error', fc.tuple(fc.nat(200), fc.nat(255)), ([at, b]) => {
   const bytes = encodeMsgpack({ a: { id: fromHex(ID), h: fromHex(ID), values: [{ id: 2, dat: { body: { type: 0, data: utf8('x') } } }], token: utf8('t') }, q: 'put', t: 1, y: 'q' })
   bytes[at % bytes.length] = b
   decodeMessage(bytes)
 })
-property('any value bytes are a value or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeValue(bytes))
+fuzz('any value bytes are a value or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeValue(bytes))
 
 describe('captured values', () => {
   const values = JSON.parse(readFileSync(new URL('../../test/vectors/values.json', import.meta.url), 'utf8')) as Record<string, Record<string, { packed?: string; toSign?: string }>>

@@ -1,8 +1,9 @@
 // The JSON of commit messages: exact bytes, what is refused, any text. docs/protocol/04 §1.6.
 import { JamiError } from '@jamikit/core/base'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bundle } from '../../test/harness.ts'
-import { fc, it as property } from '../../test/property.ts'
 import { parseCommit } from './commit.ts'
 import { parseBody, printBody } from './commit-body.ts'
 
@@ -41,4 +42,4 @@ describe('bodies', () => {
   })
 })
 
-property('any text is a body or a typed error', fc.oneof(fc.string(), fc.json()), (text) => void parseBody(text))
+fuzz('any text is a body or a typed error', fc.oneof(fc.string(), fc.json()), (text) => void parseBody(text))

@@ -1,8 +1,9 @@
 // Commit objects: exact bytes, captured ones, names, refusals. docs/protocol/04 §1.5.
 import { utf8 } from '@jamikit/core/codec'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { alice, bundle, crypto } from '../../test/harness.ts'
-import { fc, it as property } from '../../test/property.ts'
 import { authorName, parseCommit, signedCommit, unsignedCommit } from './commit.ts'
 import { objectId } from './object.ts'
 
@@ -33,5 +34,5 @@ describe('SWM-S12 names', () => {
   ])('%j becomes %j', (given, made) => expect(authorName(given, alice.deviceId)).toBe(made))
 })
 
-property('any bytes are a commit or a typed error', fc.uint8Array({ maxLength: 400 }), (bytes) => void parseCommit(bytes))
-property('any header lines are a commit or a typed error', fc.array(fc.constantFrom('tree ', 'parent ', 'author a <b> 1 +0000', 'committer', 'signature AAAA', '', 'x')), (lines) => void parseCommit(utf8(lines.join('\n'))))
+fuzz('any bytes are a commit or a typed error', fc.uint8Array({ maxLength: 400 }), (bytes) => void parseCommit(bytes))
+fuzz('any header lines are a commit or a typed error', fc.array(fc.constantFrom('tree ', 'parent ', 'author a <b> 1 +0000', 'committer', 'signature AAAA', '', 'x')), (lines) => void parseCommit(utf8(lines.join('\n'))))

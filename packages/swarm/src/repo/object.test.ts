@@ -1,9 +1,10 @@
 // Git objects: ids, the loose form, trees. docs/protocol/04 §1.3, §2.
 import { deflateSync } from 'node:zlib'
 import { concatBytes, utf8 } from '@jamikit/core/codec'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bundle } from '../../test/harness.ts'
-import { fc, it as property } from '../../test/property.ts'
 import { decodeLoose, decodeTree, encodeLoose, encodeTree, type GitObject, objectId } from './object.ts'
 
 describe('ids', () => {
@@ -27,7 +28,7 @@ describe('loose objects', () => {
     ['no header', deflateSync(utf8('hello'))],
   ])('that are %s are damaged, and said to be', (_what, bytes) => expect(() => decodeLoose(bytes, oid)).toThrow(expect.objectContaining({ code: 'ERR_STORAGE_CORRUPT' })))
 
-  property('any bytes are the object or damage', fc.uint8Array({ maxLength: 100 }), (bytes) => {
+  fuzz('any bytes are the object or damage', fc.uint8Array({ maxLength: 100 }), (bytes) => {
     try {
       decodeLoose(bytes, oid)
     } catch (error) {
@@ -61,4 +62,4 @@ describe('trees', () => {
   })
 })
 
-property('any bytes are a tree or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeTree(bytes))
+fuzz('any bytes are a tree or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => void decodeTree(bytes))

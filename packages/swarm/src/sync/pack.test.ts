@@ -1,9 +1,10 @@
 // Packs: what is written is read back, what lies is refused, deltas stay inside their base. docs/protocol/04 §4.4.
 import { JamiError } from '@jamikit/core/base'
 import { concatBytes, fromUtf8, utf8 } from '@jamikit/core/codec'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bundle } from '../../test/harness.ts'
-import { fc, it as property } from '../../test/property.ts'
 import { objectId } from '../repo/object.ts'
 import { applyDelta, decodePack, encodePack } from './pack.ts'
 
@@ -33,10 +34,10 @@ describe('packs', () => {
     for (const bad of [Uint8Array.of(10, 8), Uint8Array.of(11, 8, 0), Uint8Array.of(11, 8, 0x91, 9, 5), Uint8Array.of(11, 2, 3, 1, 1, 1), Uint8Array.of(11, 8, 5, 1)]) expect(() => applyDelta(base, bad)).toThrow(JamiError)
   })
 
-  property('any bytes are a pack or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => {
+  fuzz('any bytes are a pack or a typed error', fc.uint8Array({ maxLength: 200 }), (bytes) => {
     decodePack(bytes)
   })
-  property('any delta fits its base or is a typed error', fc.uint8Array({ maxLength: 64 }), (bytes) => {
+  fuzz('any delta fits its base or is a typed error', fc.uint8Array({ maxLength: 64 }), (bytes) => {
     applyDelta(utf8('a base'), bytes)
   })
 

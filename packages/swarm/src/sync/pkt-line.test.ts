@@ -1,8 +1,9 @@
 // Packet lines: every split point, refused lengths, any bytes. docs/protocol/04 §4.3.
 import { JamiError } from '@jamikit/core/base'
 import { concatBytes, fromUtf8, utf8 } from '@jamikit/core/codec'
+import fc from 'fast-check'
+import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
-import { fc, it as property } from '../../test/property.ts'
 import { FLUSH, pkt, PktDecoder, pktText } from './pkt-line.ts'
 
 describe('packet lines', () => {
@@ -20,7 +21,7 @@ describe('packet lines', () => {
     expect(() => new PktDecoder().push(utf8(`${length}x`))).toThrow(JamiError)
   })
 
-  property('any bytes give packets or a typed error', fc.uint8Array({ maxLength: 300 }), (bytes) => {
+  fuzz('any bytes give packets or a typed error', fc.uint8Array({ maxLength: 300 }), (bytes) => {
     new PktDecoder().push(bytes)
   })
 })
