@@ -1,7 +1,7 @@
 // Account archives travel both ways between the daemon and us, in the clear and with a password (docs/protocol/03 §3).
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { must, rejection, type Scenario } from '../lib/scenario.ts'
+import { eventually, must, rejection, type Scenario } from '../lib/scenario.ts'
 import { strangers } from './pair.ts'
 
 const PASSWORD = 'a pässword'
@@ -30,7 +30,25 @@ export const archive: Scenario = {
       const other = await stage.sdk('importing', 6, { bootstrap: [bootstrap] })
       const { uri } = (await other.call('importArchive', bytes.toString('base64'), '', 'imported')) as { uri: string }
       must(uri === daemon.uri, `we say ${uri}, the daemon is ${daemon.uri}`)
-      await daemon.wait('KnownDevicesChanged', (args) => Object.keys((args[1] ?? {}) as object).length === 2, { timeoutMs: 30_000 }).catch((error: unknown) => stage.note({ knownDevices: String(error).slice(0, 200) }))
+      await daemon.wait('KnownDevicesChanged', (args) => Object.keys((args[1] ?? {}) as object).length === 2, { timeoutMs: 30_000 })
+      await other.stop()
+    }, { timeoutMs: 90_000 })
+    await stage.step('a device of ours of the account of a daemon, made of what it exported, finds the conversation, its history and what comes later', async () => {
+      const conversation = await sdk.addContact(daemon.uri)
+      await daemon.request(sdk.uri)
+      await daemon.accept(sdk.uri)
+      await Promise.all([daemon.ready(conversation), sdk.joined(conversation, daemon.uri)])
+      await sdk.send(conversation, 'before the device came')
+      await daemon.heard(conversation, 'before the device came')
+      const file = join(daemon.dir, 'exported.gz')
+      must((await daemon.call('exportToFile', daemon.account, file, '')) === true, 'the daemon exported nothing')
+      const other = await stage.sdk('second-device', 6, { bootstrap: [bootstrap] })
+      await other.call('importArchive', readFileSync(file).toString('base64'), '', 'second')
+      await eventually('the history', async () => (await other.texts(conversation).catch((): string[] => [])).includes('before the device came'), 60_000)
+      await sdk.send(conversation, 'for every device')
+      await Promise.all([other.heard(conversation, 'for every device'), daemon.heard(conversation, 'for every device')])
+      await other.send(conversation, 'from the new device')
+      await Promise.all([sdk.heard(conversation, 'from the new device'), daemon.heard(conversation, 'from the new device')])
       await other.stop()
     }, { timeoutMs: 90_000 })
     await stage.step('an archive of ours with a password opens with it and gives ERR_PASSWORD with another one', async () => {
