@@ -15,15 +15,15 @@ export const crossing: Scenario = {
       must(made[0] !== made[1], 'one conversation of two requests')
       return made
     })
-    await stage.step('both sides hold and have joined both conversations', async () => {
-      await Promise.all([sdk.ready(theirs), daemon.ready(ours), sdk.joined(ours, daemon.uri)])
+    await stage.step('the daemon has joined our conversation', async () => {
+      await Promise.all([daemon.ready(ours), sdk.joined(ours, daemon.uri)])
     })
     for (const [name, id] of [['theirs', theirs], ['ours', ours]] as const) {
       await stage.step(`a text each way in ${name}; both histories are equal`, async () => {
+        await daemon.send(id, `dana in ${name}`) // also tells us of their conversation, should their request have been lost
+        await sdk.heard(id, `dana in ${name}`)
         await sdk.send(id, `kit in ${name}`)
         await daemon.heard(id, `kit in ${name}`)
-        await daemon.send(id, `dana in ${name}`)
-        await sdk.heard(id, `dana in ${name}`)
         await bothHave(daemon, sdk, id, [`kit in ${name}`, `dana in ${name}`])
         await judge(daemon, sdk, id)
       })

@@ -215,7 +215,8 @@ export class LocalAccount {
 
   /**
    * A 1:1 conversation with a contact is here: is it the one to speak in? When both asked each other there are two, and both sides must
-   * choose the same: the smaller id. When the contact began anew (its conversation is younger than its stay in ours), the new one.
+   * choose the same: the smaller id. When one of us began anew (a conversation is younger than the contact's stay in the other), the
+   * new one.
    */
   async #link(conversation: ConversationId): Promise<void> {
     const { contacts, conversations } = this
@@ -223,8 +224,11 @@ export class LocalAccount {
     const contact = account && contacts.get(account)
     if (!account || !contact || !isActive(contact) || contact.conversation === conversation) return
     const old = contact.conversation && conversations.get(contact.conversation)
-    const anew = old?.state === 'ready' && (await this.#beganMs(conversation)) > (await this.#joinedMs(old.id, account))
-    if (old?.state === 'ready' && !anew && old.id < conversation) return
+    if (old?.state === 'ready') {
+      const anew = (await this.#beganMs(conversation)) > (await this.#joinedMs(old.id, account))
+      const stale = (await this.#beganMs(old.id)) > (await this.#joinedMs(conversation, account))
+      if (!anew && (stale || old.id < conversation)) return
+    }
     await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: contact.confirmed, conversation })
   }
 

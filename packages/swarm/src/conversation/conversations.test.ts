@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
 import { swarm, type SwarmConversations } from './conversations.ts'
-import { parseCommitNotice, printCommitNotice } from './small-payloads.ts'
+import { parseCommitNotice, printCommitNotice, printInvitation } from './small-payloads.ts'
 
 /** People whose messages and links cross a network of doubles. */
 class World {
@@ -199,6 +199,23 @@ it('SWM-18 SWM-S18 a notice about an unknown conversation asks for an invitation
   await world.clock.advance(61_000)
   await tell()
   expect(world.sent.filter((s) => s.mime === 'application/invite').length - before).toBe(2)
+})
+
+it('an invitation of a confirmed contact to a 1:1 whose request was lost is followed; one of anybody else is not', async () => {
+  const world = new World()
+  const strangers = new Set<string>()
+  const a = await world.join(alice)
+  const b = await world.join(bob, { strangers })
+  const id = await a.createOneToOne(bob.accountId)
+  const invite = () => world.people.get(bob.accountId)?.handlers.get('application/invite+json')?.({ from: alice.accountId, fromDevice: alice.deviceId, mime: 'application/invite+json', body: printInvitation(id, 0, 1) })
+  strangers.add(alice.accountId)
+  await invite()
+  expect(b.get(id)).toBeUndefined()
+  strangers.clear()
+  await invite()
+  world.meet(alice, bob)
+  await world.clock.advance(10_000)
+  expect(b.get(id)).toMatchObject({ state: 'ready', head: a.get(id)?.head })
 })
 
 it('SWM-S7 a notice that names a foreign device is followed at its sender', async () => {

@@ -8,7 +8,7 @@ import type {
 } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
 import {
-  ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, CLONE_RETRY_MAX_MS, FETCH_RETRIES, FETCH_RETRY_MS, MAX_CONVERSATIONS, MAX_HAVES, MAX_SERVED_CHANNELS, MAX_VALIDATION_FAILURES, MERGE_JITTER_MS, TYPING_MS,
+  ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, CLONE_RETRY_MAX_MS, FETCH_RETRIES, FETCH_RETRY_MS, MAX_WITH_ONE_PEER, MAX_CONVERSATIONS, MAX_HAVES, MAX_SERVED_CHANNELS, MAX_VALIDATION_FAILURES, MERGE_JITTER_MS, TYPING_MS,
 } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { fetchFrom } from '../sync/fetch.ts'
@@ -338,11 +338,15 @@ export class SwarmConversations implements Conversations {
     void this.#env.messages.send(m.fromDevice, { mime: MIME.invitation, body: printInvitation(conversation.id, conversation.mode, this.#env.clock.wallTimeMs()) }, { connectedOnly: true }).catch(() => {})
   }
 
-  /** Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. */
+  /**
+   * Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. Its own request for it may have
+   * been lost: the clone shows whether it is between us.
+   */
   async #onInvitation(m: PeerMessage): Promise<void> {
     const { conversation, mode } = parseInvitation(m.body)
-    if (mode !== 0 || !this.#env.contacts.isConfirmed(m.from) || this.#ready.has(conversation)) return
-    if (this.#env.contacts.conversationWith(m.from) !== conversation) return
+    if (mode !== 0 || !this.#env.contacts.isConfirmed(m.from) || this.get(conversation)) return
+    const count = this.list().filter((known) => known.members.some(({ uri }) => uri === m.from)).length
+    if (count >= MAX_WITH_ONE_PEER) throw new JamiError('ERR_LIMIT', `conversations with ${m.from}: got ${count + 1}, allowed at most ${MAX_WITH_ONE_PEER}`)
     await this.accept(conversation, m.from)
   }
 
