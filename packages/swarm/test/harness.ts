@@ -21,7 +21,7 @@ export const carol = testIdentity(2).device
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
-    clock, crypto, logger: silentLogger, identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id}`), prefix: `conversation/${id}`,
+    clock, crypto, logger: silentLogger, identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
   })
 }
 
