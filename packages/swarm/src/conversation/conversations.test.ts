@@ -1,8 +1,7 @@
 // Conversations of several people over doubles of links and messages: clone, fetch, merge, notices, what hostile ones may not. docs/protocol/04 §4.
-import { silentLogger, Source } from '@jamikit/core/base'
-import type { AccountUri, DeviceId, DeviceIdentity, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
-import { verifyPeerChain } from '@jamikit/core/identity'
-import { FakeConnectionNetwork, ManualClock, SeededRandom, testIdentity } from '@jamikit/core/testing'
+import { silentLogger } from '@jamikit/core/base'
+import type { DeviceIdentity } from '@jamikit/core/contracts'
+import { FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testIdentity } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
@@ -13,45 +12,21 @@ import { parseCommitNotice, printCommitNotice, printInvitation } from './small-p
 class World {
   readonly clock = new ManualClock()
   readonly network = new FakeConnectionNetwork({ clock: this.clock })
-  readonly people = new Map<AccountUri, { handlers: Map<string, (m: PeerMessage) => void | Promise<void>>; ready: Source<{ account: AccountUri; device: DeviceId }>; identity: DeviceIdentity }>()
-  readonly sent: { from: AccountUri; to: string; mime: string; body: string }[] = []
-  readonly online = new Set<AccountUri>()
+  readonly messages = new FakeMessageNetwork({ clock: this.clock })
+  readonly certificates = new FakeCertificates({ clock: this.clock })
+  readonly directory = new FakeDirectory({ clock: this.clock })
 
-  async join(identity: DeviceIdentity, options: { storage?: MemoryFiles; banned?: Set<string>; strangers?: Set<string> } = {}): Promise<SwarmConversations> {
-    const peers = () => verifyPeerChain(identity.chain, { nowMs: this.clock.wallTimeMs() })
-    const me = { handlers: new Map(), ready: new Source<{ account: AccountUri; device: DeviceId }>(() => {}), identity }
-    this.people.set(identity.accountId, me)
-    this.online.add(identity.accountId)
-    const of = (device: DeviceId) => [...this.people.values()].find((p) => p.identity.deviceId === device)
+  /** @param options.contacts everybody of the test is a confirmed contact, unless given */
+  async join(identity: DeviceIdentity, options: { storage?: MemoryFiles; contacts?: FakeContacts } = {}): Promise<SwarmConversations> {
+    const { clock, certificates, directory } = this
     const connections = this.network.manager({ identity, policy: { allowsLink: () => true } })
+    const messages = this.messages.messenger(identity)
+    await certificates.pin(identity.chain)
     await connections.start()
-    const messages: PeerMessages = {
-      send: async (to, { mime, body }) => {
-        this.sent.push({ from: identity.accountId, to, mime, body })
-        const target = this.people.get(to as AccountUri) ?? of(to as DeviceId)
-        if (!target || !this.online.has(target.identity.accountId) || !this.online.has(identity.accountId)) return false
-        this.clock.after(5, () => void target.handlers.get(mime)?.({ from: identity.accountId, fromDevice: identity.deviceId, mime, body }))
-        return true
-      },
-      handle: (mime, fn) => {
-        me.handlers.set(mime, fn)
-        return () => me.handlers.delete(mime)
-      },
-      onPeerReady: me.ready.listen,
-      connectedDevices: (account) => (this.online.has(account) ? [this.people.get(account)?.identity.deviceId as DeviceId] : []),
-    }
-    const find = async (device: DeviceId) => {
-      const p = of(device)
-      return p && verifyPeerChain(p.identity.chain, { nowMs: this.clock.wallTimeMs() })
-    }
+    await messages.start()
     const conversations = swarm()({
-      clock: this.clock, random: new SeededRandom(Number.parseInt(identity.deviceId.slice(0, 8), 16)), crypto, logger: silentLogger, network: undefined as never, identity, displayName: () => '', connections,
-      certificates: { get: find, find, pin: async () => peers() },
-      contacts: {
-        isContact: () => true, isConfirmed: (a) => !options.strangers?.has(a), isBanned: (id) => options.banned?.has(id) ?? false, conversationWith: () => undefined,
-      },
-      directory: { devicesOf: async function* (this: void) {}.bind(undefined) as never },
-      presence: { state: () => 'available', onChange: () => () => {} }, messages, storage: options.storage ?? memoryFiles(), prefix: 'a',
+      clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, network: undefined as never, identity, displayName: () => '', connections, certificates,
+      contacts: options.contacts ?? everybody(), directory, presence: directory, messages, storage: options.storage ?? memoryFiles(), prefix: 'a',
     }) as SwarmConversations
     await conversations.start()
     return conversations
@@ -59,14 +34,24 @@ class World {
 
   /** A message channel between two people opens. */
   meet(a: DeviceIdentity, b: DeviceIdentity): void {
-    this.people.get(a.accountId)?.ready.emit({ account: b.accountId, device: b.deviceId })
-    this.people.get(b.accountId)?.ready.emit({ account: a.accountId, device: a.deviceId })
+    this.messages.meet(a.deviceId, b.deviceId)
+  }
+
+  /** A message arrives that its sender's own program never wrote. */
+  async tell(to: DeviceIdentity, from: DeviceIdentity, mime: string, body: string): Promise<void> {
+    await this.messages.messengers.get(to.deviceId)?.receive({ from: from.accountId, fromDevice: from.deviceId, mime, body })
+  }
+
+  /** How often something of a kind was sent. */
+  count(mime: string): number {
+    return this.messages.sent.filter((message) => message.mime === mime).length
   }
 }
 
 const alice = testIdentity(0).device
 const bob = testIdentity(1).device
 const carol = testIdentity(2).device
+const everybody = () => new FakeContacts(...[alice, bob, carol].map(({ accountId }) => accountId))
 const text = (body: string) => ({ type: 'text/plain', fields: { body } })
 
 async function friends(bobStorage?: MemoryFiles) {
@@ -190,28 +175,27 @@ it('SWM-16 a git channel is refused to strangers, to banned members, for other d
 it('SWM-18 SWM-S18 a notice about an unknown conversation asks for an invitation, once a minute', async () => {
   const { world, b } = await friends()
   void b
-  const before = world.sent.filter((s) => s.mime === 'application/invite').length
+  const before = world.count('application/invite')
   const notice = printCommitNotice({ conversation: 'f'.repeat(40) as never, commit: 'e'.repeat(40) as never, device: alice.deviceId })
-  const tell = () => world.people.get(bob.accountId)?.handlers.get('application/im-gitmessage-id')?.({ from: alice.accountId, fromDevice: alice.deviceId, mime: 'application/im-gitmessage-id', body: notice })
+  const tell = () => world.tell(bob, alice, 'application/im-gitmessage-id', notice)
   await tell()
   await tell()
-  expect(world.sent.filter((s) => s.mime === 'application/invite').length - before).toBe(1)
+  expect(world.count('application/invite') - before).toBe(1)
   await world.clock.advance(61_000)
   await tell()
-  expect(world.sent.filter((s) => s.mime === 'application/invite').length - before).toBe(2)
+  expect(world.count('application/invite') - before).toBe(2)
 })
 
 it('an invitation of a confirmed contact to a 1:1 whose request was lost is followed; one of anybody else is not', async () => {
   const world = new World()
-  const strangers = new Set<string>()
+  const contacts = new FakeContacts()
   const a = await world.join(alice)
-  const b = await world.join(bob, { strangers })
+  const b = await world.join(bob, { contacts })
   const id = await a.createOneToOne(bob.accountId)
-  const invite = () => world.people.get(bob.accountId)?.handlers.get('application/invite+json')?.({ from: alice.accountId, fromDevice: alice.deviceId, mime: 'application/invite+json', body: printInvitation(id, 0, 1) })
-  strangers.add(alice.accountId)
+  const invite = () => world.tell(bob, alice, 'application/invite+json', printInvitation(id, 0, 1))
   await invite()
   expect(b.get(id)).toBeUndefined()
-  strangers.clear()
+  contacts.add(alice.accountId, { confirmed: true })
   await invite()
   world.meet(alice, bob)
   await world.clock.advance(10_000)
@@ -220,25 +204,28 @@ it('an invitation of a confirmed contact to a 1:1 whose request was lost is foll
 
 it('SWM-S7 a notice that names a foreign device is followed at its sender', async () => {
   const { world, a, b, id } = await friends()
-  world.online.delete(bob.accountId)
+  const bobs = world.messages.messengers.get(bob.deviceId)
+  bobs?.setReachable(false)
   const message = await a.append(id, text('x'))
-  world.online.add(bob.accountId)
+  await world.clock.advance(1000)
+  bobs?.setReachable(true, { quietly: true }) // what waits for him does not go out
+  expect(b.get(id)?.head).not.toBe(message)
   const body = printCommitNotice({ conversation: id, commit: message, device: carol.deviceId })
-  await world.people.get(bob.accountId)?.handlers.get('application/im-gitmessage-id')?.({ from: alice.accountId, fromDevice: alice.deviceId, mime: 'application/im-gitmessage-id', body })
+  await world.tell(bob, alice, 'application/im-gitmessage-id', body)
   await world.clock.advance(2000)
   expect(b.get(id)?.head).toBe(message)
 })
 
 it('SWM-S17 nothing is fetched from a banned account', async () => {
   const world = new World()
-  const banned = new Set<string>()
+  const contacts = everybody()
   const a = await world.join(alice)
-  const b = await world.join(bob, { banned })
+  const b = await world.join(bob, { contacts })
   const id = await a.createOneToOne(bob.accountId)
   await b.accept(id, alice.accountId)
   world.meet(alice, bob)
   await world.clock.advance(10_000)
-  banned.add(alice.accountId)
+  contacts.ban(alice.accountId)
   const head = b.get(id)?.head
   await a.append(id, text('let me in'))
   await world.clock.advance(5000)
@@ -248,7 +235,7 @@ it('SWM-S17 nothing is fetched from a banned account', async () => {
 it('SWM-19 a commit notice replaces the one that waits', async () => {
   const { world, a, id } = await friends()
   await a.append(id, text('x'))
-  const last = world.sent.filter((s) => s.from === alice.accountId && s.mime === 'application/im-gitmessage-id').at(-1)
+  const last = world.messages.sent.filter((s) => s.from === alice.accountId && s.mime === 'application/im-gitmessage-id').at(-1)
   expect(parseCommitNotice(last?.body ?? '')).toEqual({ conversation: id, commit: a.get(id)?.head, device: alice.deviceId })
 })
 
