@@ -1,5 +1,5 @@
 // Conversations as accounts, the public API and media use them. Types only. Real: @jamikit/swarm.
-// Source: docs/protocol/04-swarm.md.
+// Double: core/testing/fake-conversations.ts. Suite: testing/suites/conversations.ts. Source: docs/protocol/04-swarm.md.
 import type { AccountUri, ConversationId, DeviceId, MessageId } from './ids.ts'
 import type { Listen, Op, Service } from './service.ts'
 

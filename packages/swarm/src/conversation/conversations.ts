@@ -86,7 +86,9 @@ export class SwarmConversations implements Conversations {
 
   start(): Promise<void> {
     this.#started ??= (async () => {
+      if (this.#tasks.signal.aborted) return
       await this.#load()
+      if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
       const on = (mime: string, fn: (m: PeerMessage) => void | Promise<void>) => this.#off.push(messages.handle(mime, fn))
       on(MIME.commit, (m) => this.#onNotice(m))

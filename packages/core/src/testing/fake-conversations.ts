@@ -1,0 +1,377 @@
+// Conversations without git and links: the Conversations contract in memory, with its histories, merges, marks and events. A device
+// that is made again finds what it kept. Not modelled: bans and groups, hostile members, waiting longer and longer before a clone is
+// tried again, `exportTo`. docs/protocol/04 §4, §5.
+// Proof: testing/fake-conversations.test.ts with testing/suites/conversations.ts.
+import { Source } from '../base/emitter.ts'
+import { JamiError } from '../base/errors.ts'
+import { delay, throwIfAborted, withOp } from '../base/operation.ts'
+import { Tasks } from '../base/tasks.ts'
+import type { Clock, Timer } from '../contracts/clock.ts'
+import type { ConversationEntry, ConversationInfo, Conversations, MemberRole, MessageStatusEvent } from '../contracts/conversations.ts'
+import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
+import type { ConversationsModule } from '../contracts/module.ts'
+import type { Op } from '../contracts/service.ts'
+import { infoHashOf } from '../identity/ids.ts'
+
+const TYPING_MS = 12_000
+
+type Marks = Map<AccountUri, MessageId>
+
+/** One device's copy of a conversation. */
+interface Replica {
+  readonly id: ConversationId
+  readonly entries: Map<MessageId, ConversationEntry> // bounded by the test, as everything here
+  head: MessageId
+  readonly keys: Map<string, MessageId>
+  readonly acknowledged: Set<MessageId>
+  readonly fetched: Marks
+  readonly read: Marks
+}
+
+/** What a device keeps while it does not run. */
+interface Kept {
+  readonly replicas: Map<ConversationId, Replica>
+  readonly cloning: Map<ConversationId, AccountUri>
+}
+
+interface Self {
+  readonly accountId: AccountUri
+  readonly deviceId: DeviceId
+}
+
+/** What connects the conversations of a test. */
+export class FakeConversationNetwork {
+  readonly clock: Clock
+  readonly latencyMs: number
+  readonly running = new Map<DeviceId, FakeConversations>() // bounded by the test
+  readonly #kept = new Map<DeviceId, Kept>() // bounded by the test
+
+  constructor(options: { clock: Clock; /** From a message to its arrival. */ latencyMs?: number }) {
+    this.clock = options.clock
+    this.latencyMs = options.latencyMs ?? 20
+  }
+
+  /** Must be started; the others are reached unless `setReachable` says otherwise. */
+  conversations(self: Self): FakeConversations {
+    return new FakeConversations(this, self, this.keptBy(self.deviceId))
+  }
+
+  /** For createJamiNode() and accounts: the conversations of whatever identity comes. */
+  module(): ConversationsModule {
+    return ({ identity }) => this.conversations(identity)
+  }
+
+  keptBy(device: DeviceId): Kept {
+    const kept = this.#kept.get(device) ?? { replicas: new Map(), cloning: new Map() }
+    this.#kept.set(device, kept)
+    return kept
+  }
+}
+
+export class FakeConversations implements Conversations {
+  readonly accountId: AccountUri
+  readonly deviceId: DeviceId
+  readonly #network: FakeConversationNetwork
+  readonly #kept: Kept
+  readonly #tasks: Tasks
+  readonly #typers = new Map<string, Timer>() // bounded by the members
+  readonly #entries = source<{ entry: ConversationEntry; own: boolean }>()
+  readonly #readies = source<{ conversation: ConversationId }>()
+  readonly #removed = source<{ conversation: ConversationId }>()
+  readonly #statuses = source<MessageStatusEvent>()
+  readonly #typings = source<{ conversation: ConversationId; from: AccountUri; active: boolean }>()
+  #reachable = true
+
+  constructor(network: FakeConversationNetwork, self: Self, kept: Kept) {
+    this.#network = network
+    this.accountId = self.accountId
+    this.deviceId = self.deviceId
+    this.#kept = kept
+    this.#tasks = new Tasks(network.clock, (error) => {
+      throw error // a defect of this double
+    })
+  }
+
+  get onEntry() { return this.#entries.listen }
+  get onReady() { return this.#readies.listen }
+  get onRemoved() { return this.#removed.listen }
+  get onStatus() { return this.#statuses.listen }
+  get onTyping() { return this.#typings.listen }
+
+  // Life.
+
+  async start(): Promise<void> {
+    if (this.#tasks.signal.aborted || this.#network.running.has(this.deviceId)) return
+    this.#network.running.set(this.deviceId, this)
+    this.#exchangeAll()
+  }
+
+  async stop(): Promise<void> {
+    if (this.#network.running.get(this.deviceId) === this) this.#network.running.delete(this.deviceId)
+    await this.#tasks.close()
+  }
+
+  /** Whoever is reachable again gets what it missed, and gives what the others missed. */
+  setReachable(reachable: boolean): void {
+    this.#reachable = reachable
+    this.#exchangeAll()
+  }
+
+  /** Those who run and reach us, now. */
+  #others(): FakeConversations[] {
+    const { running } = this.#network
+    if (!this.#reachable || running.get(this.deviceId) !== this) return []
+    return [...running.values()].filter((other) => other !== this && other.#reachable)
+  }
+
+  // Reading.
+
+  list(): ConversationInfo[] {
+    return [...this.#kept.replicas.keys(), ...this.#kept.cloning.keys()].flatMap((id) => this.get(id) ?? [])
+  }
+
+  get(id: ConversationId): ConversationInfo | undefined {
+    const replica = this.#kept.replicas.get(id)
+    if (replica) return { id, mode: 0, state: 'ready', members: [...rolesOf(replica)].map(([uri, role]) => ({ uri, role })), head: replica.head }
+    const from = this.#kept.cloning.get(id)
+    return from && { id, mode: 0, state: 'cloning', members: [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }], head: undefined }
+  }
+
+  #replica(id: ConversationId): Replica {
+    const replica = this.#kept.replicas.get(id)
+    if (!replica) throw new JamiError('ERR_NOT_FOUND', this.#kept.cloning.has(id) ? `conversation ${id} is still being fetched` : `no conversation ${id}`)
+    return replica
+  }
+
+  async entry(id: ConversationId, message: MessageId): Promise<ConversationEntry | undefined> {
+    return this.#replica(id).entries.get(message)
+  }
+
+  async *history(id: ConversationId, options: Parameters<Conversations['history']>[1] = {}): AsyncIterable<ConversationEntry> {
+    const replica = this.#replica(id)
+    const { before, after, order, limit } = options
+    for (const message of [before, after]) if (message !== undefined) known(replica, message)
+    let list = linear(replica, reachable(replica, replica.head))
+    if (before !== undefined) list = list.slice(list.findIndex((entry) => entry.id === before) + 1)
+    if (after !== undefined) list = list.slice(0, list.findIndex((entry) => entry.id === after))
+    if (order === 'oldest') list.reverse()
+    yield* list.slice(0, limit)
+  }
+
+  async *unacknowledged(id: ConversationId): AsyncIterable<ConversationEntry> {
+    const replica = this.#replica(id)
+    const open = linear(replica, reachable(replica, replica.head)).reverse()
+    yield* open.filter((entry) => entry.author !== this.accountId && !replica.acknowledged.has(entry.id))
+  }
+
+  async acknowledge(id: ConversationId, message: MessageId): Promise<void> {
+    const replica = this.#replica(id)
+    known(replica, message)
+    for (const covered of reachable(replica, message)) replica.acknowledged.add(covered)
+  }
+
+  statusOf(id: ConversationId, message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined {
+    const replica = this.#kept.replicas.get(id)
+    const covers = (mark: MessageId | undefined) => replica !== undefined && mark !== undefined && reachable(replica, mark).has(message)
+    return covers(replica?.read.get(member)) ? 'displayed' : covers(replica?.fetched.get(member)) ? 'sent' : undefined
+  }
+
+  // Changing.
+
+  async createOneToOne(peer: AccountUri): Promise<ConversationId> {
+    const entry = this.#entryOf('' as ConversationId, [], { type: 'initial', fields: { mode: '0', invited: peer } })
+    const id = entry.id as string as ConversationId
+    if (this.#kept.replicas.has(id)) return id
+    const replica = emptyReplica(id, entry.id)
+    replica.entries.set(entry.id, { ...entry, conversation: id })
+    this.#kept.replicas.set(id, replica)
+    this.#readies.emit({ conversation: id })
+    return id
+  }
+
+  async accept(id: ConversationId, from: AccountUri): Promise<void> {
+    if (this.#kept.replicas.has(id)) return
+    this.#kept.cloning.set(id, from)
+    this.#exchangeAll()
+  }
+
+  async remove(id: ConversationId): Promise<void> {
+    const { replicas, cloning } = this.#kept
+    const wasHere = replicas.delete(id)
+    if (cloning.delete(id) || wasHere) this.#removed.emit({ conversation: id })
+  }
+
+  async append(id: ConversationId, body: { type: string; fields: Record<string, string> }, options: { key?: string } & Op = {}): Promise<MessageId> {
+    throwIfAborted(options.signal)
+    const replica = this.#replica(id)
+    const role = rolesOf(replica).get(this.accountId)
+    if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${id}`)
+    if (Object.values(body.fields).some((value) => value.includes('\0'))) throw new JamiError('ERR_ARGUMENT', 'message: got a NUL character')
+    const earlier = options.key === undefined ? undefined : replica.keys.get(options.key)
+    if (earlier) return earlier
+    const message = this.#write(replica, [replica.head], body)
+    if (options.key !== undefined) replica.keys.set(options.key, message)
+    return message
+  }
+
+  #entryOf(conversation: ConversationId, parents: MessageId[], body: { type: string; fields: Record<string, string> }): ConversationEntry {
+    const timeMs = Math.floor(this.#network.clock.wallTimeMs() / 1000) * 1000
+    const content = { conversation, parents, author: this.accountId, device: this.deviceId, timeMs, type: body.type, fields: { ...body.fields } }
+    return { ...content, id: infoHashOf(JSON.stringify(content)) as string as MessageId }
+  }
+
+  #write(replica: Replica, parents: MessageId[], body: { type: string; fields: Record<string, string> }): MessageId {
+    const entry = this.#entryOf(replica.id, parents, body)
+    replica.entries.set(entry.id, entry)
+    replica.head = entry.id
+    this.#entries.emit({ entry, own: true })
+    this.#exchangeAll()
+    return entry.id
+  }
+
+  async markDisplayed(id: ConversationId, message: MessageId): Promise<void> {
+    known(this.#replica(id), message)
+    this.#toOthers((other) => other.#note(id, this.accountId, message, 'displayed'))
+  }
+
+  setTyping(id: ConversationId, active: boolean): void {
+    this.#replica(id)
+    this.#toOthers((other) => other.#heardTyping(id, this.accountId, active))
+  }
+
+  async sync(id: ConversationId, op?: Op): Promise<void> {
+    const { clock, latencyMs } = this.#network
+    await withOp(clock, op, 'sync', async (signal) => {
+      if (!this.#kept.cloning.has(id)) this.#replica(id)
+      await delay(clock, latencyMs, signal)
+      for (const other of this.#others()) this.#pull(other, id)
+    })
+  }
+
+  async exportTo(id: ConversationId): Promise<void> {
+    this.#replica(id)
+    throw new JamiError('ERR_UNSUPPORTED', 'exportTo: a conversation of this double has no repository')
+  }
+
+  // Between devices.
+
+  #toOthers(fn: (other: FakeConversations) => void): void {
+    this.#tasks.after(this.#network.latencyMs, 'arrival', () => {
+      for (const other of this.#others()) fn(other)
+    })
+  }
+
+  /** Soon, everybody has what everybody has. */
+  #exchangeAll(): void {
+    this.#toOthers((other) => {
+      for (const id of new Set([...other.#ids(), ...this.#ids()])) {
+        other.#pull(this, id)
+        this.#pull(other, id)
+      }
+    })
+  }
+
+  #ids(): ConversationId[] {
+    return [...this.#kept.replicas.keys(), ...this.#kept.cloning.keys()]
+  }
+
+  /** Fetches, and merges when both sides have something new: everything at once, so that only one of two merges. */
+  #pull(source: FakeConversations, id: ConversationId): void {
+    const theirs = source.#kept.replicas.get(id)
+    if (!theirs || !rolesOf(theirs).has(this.accountId)) return
+    const ours = this.#kept.replicas.get(id) ?? this.#clone(source, theirs)
+    if (!ours) return
+    const { head } = theirs
+    const fresh = linear(theirs, reachable(theirs, head)).reverse().filter((entry) => !ours.entries.has(entry.id))
+    for (const entry of fresh) ours.entries.set(entry.id, entry)
+    source.#note(id, this.accountId, head, 'sent')
+    if (fresh.length > 0 && reachable(ours, head).has(ours.head)) ours.head = head
+    for (const entry of fresh) this.#entries.emit({ entry, own: entry.author === this.accountId })
+    if (!reachable(ours, ours.head).has(head)) this.#write(ours, [ours.head, head], { type: 'merge', fields: { body: `Merge commit '${head}'` } })
+    this.#note(id, source.accountId, head, 'sent')
+  }
+
+  #clone(source: FakeConversations, theirs: Replica): Replica | undefined {
+    const { id, head, entries } = theirs
+    if (this.#kept.cloning.get(id) !== source.accountId) return undefined
+    const ours = emptyReplica(id, head)
+    for (const [message, entry] of entries) ours.entries.set(message, entry)
+    this.#kept.cloning.delete(id)
+    this.#kept.replicas.set(id, ours)
+    if (rolesOf(ours).get(this.accountId) === 'invited') this.#write(ours, [head], { type: 'member', fields: { action: 'join', uri: this.accountId } })
+    this.#readies.emit({ conversation: id })
+    return ours
+  }
+
+  /** A member has (or has seen) an entry and all before it. */
+  #note(id: ConversationId, member: AccountUri, message: MessageId, status: 'sent' | 'displayed'): void {
+    const replica = this.#kept.replicas.get(id)
+    if (!replica?.entries.has(message) || member === this.accountId || !rolesOf(replica).has(member)) return
+    const marks = status === 'sent' ? replica.fetched : replica.read
+    const old = marks.get(member)
+    const before = old ? reachable(replica, old) : new Set<MessageId>()
+    const now = reachable(replica, message)
+    if (before.has(message) || (old && !now.has(old))) return
+    marks.set(member, message)
+    for (const entry of linear(replica, now).reverse()) {
+      if (entry.author === this.accountId && !before.has(entry.id)) this.#statuses.emit({ conversation: id, message: entry.id, member, status })
+    }
+  }
+
+  #heardTyping(id: ConversationId, from: AccountUri, active: boolean): void {
+    const replica = this.#kept.replicas.get(id)
+    if (!replica || !rolesOf(replica).has(from)) return
+    const key = `${id} ${from}`
+    const timer = this.#typers.get(key)
+    timer?.cancel()
+    this.#typers.delete(key)
+    if (active) this.#typers.set(key, this.#tasks.after(TYPING_MS, 'typing', () => this.#heardTyping(id, from, false)))
+    if (active !== (timer !== undefined)) this.#typings.emit({ conversation: id, from, active })
+  }
+}
+
+const source = <Event>() => new Source<Event>(() => {}) // a listener's error is its own
+
+function emptyReplica(id: ConversationId, head: MessageId): Replica {
+  return { id, entries: new Map(), head, keys: new Map(), acknowledged: new Set(), fetched: new Map(), read: new Map() }
+}
+
+/** @throws ERR_NOT_FOUND */
+function known(replica: Replica, message: MessageId): void {
+  if (!replica.entries.has(message)) throw new JamiError('ERR_NOT_FOUND', `message ${message} is not in conversation ${replica.id}`)
+}
+
+/** An entry and everything before it. */
+function reachable(replica: Replica, from: MessageId): Set<MessageId> {
+  const seen = new Set<MessageId>()
+  const open = [from]
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (seen.has(id)) continue
+    seen.add(id)
+    open.push(...(replica.entries.get(id)?.parents ?? []))
+  }
+  return seen
+}
+
+/** Newest first: among the entries whose children are all out, the one with the latest time (spec 04 §4.10). */
+function linear(replica: Replica, of: ReadonlySet<MessageId>): ConversationEntry[] {
+  const rest = new Map([...of].flatMap((id) => replica.entries.get(id) ?? []).map((entry) => [entry.id, entry]))
+  const out: ConversationEntry[] = []
+  while (rest.size > 0) {
+    const parents = new Set([...rest.values()].flatMap((entry) => entry.parents))
+    const [next] = [...rest.values()].filter(({ id }) => !parents.has(id)).sort((a, b) => b.timeMs - a.timeMs || (a.id < b.id ? 1 : -1))
+    if (!next) throw new JamiError('ERR_INTERNAL', 'a history with a ring')
+    rest.delete(next.id)
+    out.push(next)
+  }
+  return out
+}
+
+function rolesOf(replica: Replica): Map<AccountUri, MemberRole> {
+  const roles = new Map<AccountUri, MemberRole>()
+  for (const { type, author, fields } of linear(replica, reachable(replica, replica.head)).reverse()) {
+    if (type === 'initial') roles.set(author, 'admin').set(fields.invited as AccountUri, 'invited')
+    if (type === 'member' && fields.action === 'join') roles.set(author, 'member')
+  }
+  return roles
+}
