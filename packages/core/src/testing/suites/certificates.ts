@@ -7,7 +7,7 @@ import { ManualClock } from '../manual-clock.ts'
 import { SeededRandom } from '../seeded-random.ts'
 import { testCrypto } from '../test-crypto.ts'
 import { testIdentity } from '../test-identities.ts'
-import { type ContractTest, rejectsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, testsOf } from './contract-test.ts'
 
 export interface CertificatesUnderTest {
   /** Knows no device of accounts 0 and 1 of the pool yet; its own device, if it has one, is of another account. */
@@ -28,17 +28,7 @@ const [first, second, foreign] = [account.device, testIdentity(0, 1).device, oth
 const NOBODY = 'ab'.repeat(32) as DeviceId
 
 export function certificatesSuite(make: () => CertificatesUnderTest | Promise<CertificatesUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: CertificatesUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make)
   const code = (work: Promise<unknown>) => work.then(() => 'resolved', (error: unknown) => (error as { code?: string }).code ?? String(error))
 
   return [

@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { concatBytes, utf8 } from '../../codec/bytes.ts'
 import type { Channel } from '../../contracts/channel.ts'
-import { type ContractTest, rejectsWith, sameBytes } from './contract-test.ts'
+import { type ContractTest, rejectsWith, sameBytes, testsOf } from './contract-test.ts'
 
 /** Both ends of one open channel between two devices. */
 export interface ChannelUnderTest {
@@ -34,19 +34,10 @@ async function readAll(channel: Channel, atMost = Infinity): Promise<Uint8Array>
 const sameReason = (error: unknown, reason: Error) => error === reason || (error as Error | undefined)?.cause === reason
 
 export function channelSuite(make: () => ChannelUnderTest | Promise<ChannelUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: ChannelUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        t.a.abort()
-        t.b.abort()
-        await t.drive(Promise.all([t.a.closed, t.b.closed]))
-        await t.dispose?.()
-      }
-    },
+  const test = testsOf(make, async (t) => {
+    t.a.abort()
+    t.b.abort()
+    await t.drive(Promise.all([t.a.closed, t.b.closed]))
   })
   return [
     test('both ends have the same name, and each knows the other device', async ({ a, b }) => {

@@ -5,7 +5,7 @@ import type { Channel } from '../../contracts/channel.ts'
 import type { ChannelHandler, ConnectionManager } from '../../contracts/connection-manager.ts'
 import type { PeerIdentity } from '../../contracts/identity.ts'
 import type { DeviceId } from '../../contracts/ids.ts'
-import { type ContractTest, rejectsWith, sameBytes, throwsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, sameBytes, throwsWith, testsOf } from './contract-test.ts'
 
 export interface ManagerUnderTest {
   readonly manager: ConnectionManager
@@ -67,18 +67,9 @@ function link(manager: ConnectionManager, device: DeviceId, up: boolean): Promis
 }
 
 export function connectionManagerSuite(make: () => ConnectionsUnderTest | Promise<ConnectionsUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: ConnectionsUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        await t.drive(Promise.all([t.a, t.b, t.stranger].map(({ manager }) => manager.stop())))
-        for (const { manager } of [t.a, t.b, t.stranger]) deepStrictEqual(manager.links(), [])
-        await t.dispose?.()
-      }
-    },
+  const test = testsOf(make, async (t) => {
+    await t.drive(Promise.all([t.a, t.b, t.stranger].map(({ manager }) => manager.stop())))
+    for (const { manager } of [t.a, t.b, t.stranger]) deepStrictEqual(manager.links(), [])
   })
   const code = (work: Promise<unknown>) => work.then(() => 'resolved', (error: unknown) => (error as { code?: string }).code ?? String(error))
 

@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert/strict'
 import type { ContactBook } from '../../contracts/account.ts'
 import type { AccountUri, ConversationId } from '../../contracts/ids.ts'
 import { testIdentity } from '../test-identities.ts'
-import type { ContractTest } from './contract-test.ts'
+import { type ContractTest, testsOf } from './contract-test.ts'
 
 export interface ContactBookUnderTest {
   /** Empty. */
@@ -21,19 +21,9 @@ const nobody = { contact: false, confirmed: false, banned: false, conversation: 
 
 export function contactBookSuite(make: () => ContactBookUnderTest | Promise<ContactBookUnderTest>): ContractTest[] {
   /** `said` is everything a book says about an account. */
-  const test = (title: string, run: (t: ContactBookUnderTest & { said: (account: AccountUri) => object }) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      const { book } = t
-      const said = (account: AccountUri) => ({ contact: book.isContact(account), confirmed: book.isConfirmed(account), banned: book.isBanned(account), conversation: book.conversationWith(account) })
-      try {
-        await run({ ...t, said })
-      } finally {
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make, undefined, ({ book }) => ({
+    said: (account: AccountUri): object => ({ contact: book.isContact(account), confirmed: book.isConfirmed(account), banned: book.isBanned(account), conversation: book.conversationWith(account) }),
+  }))
   const [a, b] = [alice.accountId, bob.accountId]
 
   return [

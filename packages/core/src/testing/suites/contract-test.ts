@@ -8,6 +8,29 @@ export interface ContractTest {
   run(): Promise<void>
 }
 
+/**
+ * Makes the tests of a suite. Each gets something fresh, with what `prepare` adds to it, and ends it also when it failed: by `end` (whose
+ * own checks count), then by its `dispose`.
+ */
+export function testsOf<T extends { dispose?(): Promise<void> }, Tools extends object = object>(
+  make: () => T | Promise<T>,
+  end: (t: T) => Promise<unknown> = async () => {},
+  prepare: (t: T) => Tools = () => ({}) as Tools,
+): (title: string, run: (t: T & Tools) => Promise<void>) => ContractTest {
+  return (title, run) => ({
+    title,
+    run: async () => {
+      const t = await make()
+      try {
+        await run({ ...t, ...prepare(t) })
+      } finally {
+        await end(t)
+        await t.dispose?.()
+      }
+    },
+  })
+}
+
 /** Fails unless `work` rejects with this code. */
 export async function rejectsWith(code: JamiErrorCode, work: Promise<unknown>): Promise<void> {
   const outcome = await work.then(

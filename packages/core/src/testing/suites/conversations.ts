@@ -3,7 +3,7 @@ import { deepStrictEqual, ok } from 'node:assert/strict'
 import type { ConversationEntry, Conversations, MessageStatusEvent } from '../../contracts/conversations.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../../contracts/ids.ts'
 import type { Op } from '../../contracts/service.ts'
-import { type ContractTest, rejectsWith, throwsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, throwsWith, testsOf } from './contract-test.ts'
 
 export interface ConverserUnderTest {
   readonly conversations: Conversations
@@ -56,27 +56,21 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     /** A conversation of `a` that `b` has joined; both can reach each other. */
     joined(): Promise<ConversationId>
   }
-  const test = (title: string, run: (t: ConversationsUnderTest & Tools) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      const story: Tools['story'] = async ({ conversations }, id, options) => shown(await t.drive(all(conversations.history(id, { order: 'oldest', ...options }))))
-      const joined: Tools['joined'] = async () => {
+  const test = testsOf(
+    make,
+    (t) => t.drive(Promise.all([t.a.conversations.stop(), t.b.conversations.stop()])),
+    (t): Tools => ({
+      story: async ({ conversations }, id, options) => shown(await t.drive(all(conversations.history(id, { order: 'oldest', ...options })))),
+      joined: async () => {
         const id = await t.drive(t.a.conversations.createOneToOne(t.b.account))
         await t.drive(t.b.conversations.accept(id, t.a.account))
         await t.meet()
         await t.settle()
         deepStrictEqual(t.b.conversations.get(id)?.state, 'ready')
         return id
-      }
-      try {
-        await run({ ...t, story, joined })
-      } finally {
-        await t.drive(Promise.all([t.a.conversations.stop(), t.b.conversations.stop()]))
-        await t.dispose?.()
-      }
-    },
-  })
+      },
+    }),
+  )
   const unseen = async (t: ConversationsUnderTest, who: ConverserUnderTest, id: ConversationId) => await t.drive(all(who.conversations.unacknowledged(id)))
 
   return [

@@ -5,7 +5,7 @@ import type { CertificateStore } from '../../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../../contracts/ids.ts'
 import type { AccountIdentity } from '../../identity/issue.ts'
 import { testIdentity } from '../test-identities.ts'
-import { type ContractTest, rejectsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, testsOf } from './contract-test.ts'
 
 export interface DirectoryUnderTest {
   /** Nobody is announced. */
@@ -37,17 +37,7 @@ async function all(devices: AsyncIterable<DeviceId>): Promise<DeviceId[]> {
 const ids = (...devices: AccountIdentity[]) => devices.map(({ device }) => device.deviceId).sort()
 
 export function deviceDirectorySuite(make: () => DirectoryUnderTest | Promise<DirectoryUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: DirectoryUnderTest & { devicesOf: (account: AccountUri) => Promise<DeviceId[]> }) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run({ ...t, devicesOf: (account) => t.drive(all(t.directory.devicesOf(account))) })
-      } finally {
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make, undefined, (t) => ({ devicesOf: (account: AccountUri): Promise<DeviceId[]> => t.drive(all(t.directory.devicesOf(account))) }))
   return [
     test('an account that is offline has no devices', async ({ publish, devicesOf }) => {
       await publish(phone)

@@ -6,7 +6,7 @@ import type { Dht, DhtListenEvent, DhtValue } from '../../contracts/dht.ts'
 import type { PrivateKey } from '../../contracts/identity.ts'
 import type { InfoHash } from '../../contracts/ids.ts'
 import { makeAnnouncement } from '../../identity/announcement.ts'
-import { type ContractTest, rejectsWith, sameBytes } from './contract-test.ts'
+import { type ContractTest, rejectsWith, sameBytes, testsOf } from './contract-test.ts'
 
 export interface DhtUnderTest {
   /** Three nodes, started and connected with each other. */
@@ -35,18 +35,7 @@ async function all(values: AsyncIterable<DhtValue>): Promise<DhtValue[]> {
 const texts = (values: readonly DhtValue[]) => values.map(({ data }) => new TextDecoder().decode(data)).sort()
 
 export function dhtSuite(make: () => DhtUnderTest | Promise<DhtUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: DhtUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        await t.drive(Promise.all(t.nodes.map((node) => node.stop())))
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make, (t) => t.drive(Promise.all(t.nodes.map((node) => node.stop()))))
   /** Collects what a listen tells until `end`. */
   function follow(t: DhtUnderTest, node: Dht, key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string } = {}) {
     const controller = new AbortController()

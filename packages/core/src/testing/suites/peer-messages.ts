@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import type { PeerMessage, PeerMessages } from '../../contracts/account.ts'
 import type { AccountUri, DeviceId } from '../../contracts/ids.ts'
-import { type ContractTest, rejectsWith, throwsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, throwsWith, testsOf } from './contract-test.ts'
 
 export interface MessengerUnderTest {
   readonly messages: PeerMessages
@@ -43,18 +43,7 @@ function inbox(who: MessengerUnderTest, mime = MIME): PeerMessage[] {
 const bodies = (got: readonly PeerMessage[]) => got.map(({ body }) => body)
 
 export function peerMessagesSuite(make: () => MessagesUnderTest | Promise<MessagesUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: MessagesUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        await t.drive(Promise.all([t.a, t.b, t.b2].map((who) => who.stop())))
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make, (t) => t.drive(Promise.all([t.a, t.b, t.b2].map((who) => who.stop()))))
   /** Reports what a send became, as soon as it is known. */
   const fate = (sending: Promise<boolean>): { is: boolean | string } => {
     const seen: { is: boolean | string } = { is: 'open' }

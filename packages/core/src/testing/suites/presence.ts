@@ -4,7 +4,7 @@ import type { Presence, PresenceState } from '../../contracts/account.ts'
 import type { AccountUri } from '../../contracts/ids.ts'
 import type { AccountIdentity } from '../../identity/issue.ts'
 import { testIdentity } from '../test-identities.ts'
-import type { ContractTest } from './contract-test.ts'
+import { type ContractTest, testsOf } from './contract-test.ts'
 
 export interface PresenceUnderTest {
   /** Follows accounts 0 and 1 of the pool; nobody is announced. */
@@ -23,21 +23,12 @@ const account = phone.device.accountId
 
 export function presenceSuite(make: () => PresenceUnderTest | Promise<PresenceUnderTest>): ContractTest[] {
   /** `told` gets what listeners hear of account 0. */
-  const test = (title: string, run: (t: PresenceUnderTest & { told: PresenceState[] }) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      const told: PresenceState[] = []
-      const off = t.presence.onChange((event) => {
-        if (event.account === account) told.push(event.state)
-      })
-      try {
-        await run({ ...t, told })
-      } finally {
-        off()
-        await t.dispose?.()
-      }
-    },
+  const test = testsOf(make, undefined, (t) => {
+    const told: PresenceState[] = []
+    t.presence.onChange((event) => {
+      if (event.account === account) told.push(event.state)
+    })
+    return { told }
   })
   return [
     test('an account that nobody follows is offline', async ({ presence }) => {

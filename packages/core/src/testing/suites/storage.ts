@@ -2,7 +2,7 @@
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import { utf8 } from '../../codec/bytes.ts'
 import type { Storage } from '../../contracts/storage.ts'
-import { type ContractTest, rejectsWith, sameBytes, throwsWith } from './contract-test.ts'
+import { type ContractTest, rejectsWith, sameBytes, throwsWith, testsOf } from './contract-test.ts'
 
 export interface StorageUnderTest {
   readonly storage: Storage
@@ -20,17 +20,7 @@ async function all(keys: AsyncIterable<string>): Promise<string[]> {
 }
 
 export function storageSuite(make: () => StorageUnderTest | Promise<StorageUnderTest>): ContractTest[] {
-  const test = (title: string, run: (t: StorageUnderTest) => Promise<void>): ContractTest => ({
-    title,
-    run: async () => {
-      const t = await make()
-      try {
-        await run(t)
-      } finally {
-        await t.dispose?.()
-      }
-    },
-  })
+  const test = testsOf(make)
   const put = (storage: Storage, key: string, text: string) => storage.batch([{ key, value: utf8(text) }])
   return [
     test('a record is undefined before it is written, then what was written, then gone', async ({ storage }) => {
