@@ -165,7 +165,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
           (async () => {
             const peer = await certificates.find(device, { shortId: said.deviceShortId, signal })
             if (peer?.accountId !== account) return
-            await lists.know(peer.chain[1])
+            await lists.know(peer.chain[1], signal)
             if (await certificates.get(device)) found.push(device)
           })(),
         )
@@ -182,8 +182,13 @@ export class PresenceTracker implements Presence, DeviceDirectory {
       certificates: this.#env.certificates,
       onRevoked: (device) => this.#revoked.emit(device),
       onRefused: (err) => this.#env.logger.debug({ account, err }, 'a revocation list was refused'),
+      unsigned: (signal) => this.#unsigned(account, signal),
       run: (work) => this.#tasks.run(`revocations of ${account}`, work),
     })
+  }
+
+  async *#unsigned(account: AccountUri, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
+    for await (const value of this.#env.dht.get(account as string as InfoHash, { type: 0, ...(signal ? { signal } : {}) })) if (!value.signer) yield value.data
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 // Who is there: announcements counted per device, channels, revocations. docs/protocol/03 §2.8, §5.4, §8, over a shared table.
 import { describe, expect, it } from 'vitest'
 import { accountKey, crypto, People, type Person } from '../../test/people.ts'
+import { silentLogger } from '../base/logger.ts'
 import { encodeMsgpack } from '../codec/msgpack.ts'
 import type { PresenceState } from '../contracts/account.ts'
 import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
@@ -10,6 +11,8 @@ import { issueDeviceCertificate } from '../identity/issue.ts'
 import { createRevocationList } from '../identity/revocation.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
 import { testIdentity } from '../testing/test-identities.ts'
+import { testStorage } from '../testing/test-storage.ts'
+import { CertificateDirectory } from './certificate-directory.ts'
 
 /** Longer than an announcement lives without refresh. */
 const EXPIRED_MS = 601_000
@@ -195,6 +198,46 @@ describe('revoked devices', () => {
     const again = await people.come(0, { storage: alice.storage })
     await expect(again.certificates.pin(lost.device.chain)).rejects.toMatchObject({ code: 'ERR_DEVICE_REVOKED' })
     expect(await again.certificates.get(lost.device.deviceId)).toBeUndefined()
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('a list that stands behind 50 pieces of junk, put by somebody else, still counts', async () => {
+    for (const way of ['look-up', 'watch'] as const) {
+      const people = new People()
+      const alice = await people.come(0)
+      const [lost, kept] = [await people.come(1), await people.come(1, { device: 1 })]
+      const account = lost.device.accountId
+      for (let i = 0; i < 50; i++) await people.clock.run(kept.dht.put(accountKey(kept), { data: encodeMsgpack(new Uint8Array(40).fill(i)), type: 0 }))
+      await revoke(people, kept, 1, [0])
+      if (way === 'watch') {
+        alice.presence.watch(account)
+        await people.clock.advance(20_000)
+        await expect(alice.certificates.pin(lost.device.chain)).rejects.toMatchObject({ code: 'ERR_DEVICE_REVOKED' })
+      } else expect(await devicesOf(people, alice, account)).toEqual([kept.device.deviceId])
+      expect(await people.gone()).toEqual([])
+    }
+  })
+
+  it('4,096 revoked certificates of an account are kept, and 10,000 accounts that revoke; more is told and changes nothing', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const bob = await people.come(1)
+    const prefix = `accounts/${alice.device.accountId}/revocations/`
+    const full = Array.from({ length: 4096 }, (_, n) => n.toString(16).padStart(16, '0'))
+    const load = async (records: { key: string; value: Uint8Array }[]) => {
+      const storage = testStorage()
+      await storage.batch(records)
+      const directory = new CertificateDirectory({ clock: people.clock, logger: silentLogger, dht: alice.dht, storage, prefix: `accounts/${alice.device.accountId}`, own: alice.device })
+      await directory.load()
+      return directory
+    }
+    const { accountKey: issuerKey, accountChain } = testIdentity(1)
+    const list = await createRevocationList({ crypto, clock: people.clock, random: new SeededRandom('crl') }, { issuer: accountChain[0], issuerKey, revoke: [bob.device.chain[0]] })
+    const many = await load([{ key: `${prefix}${bob.device.accountId}`, value: encodeMsgpack({ serials: full, devices: [] }) }])
+    await expect(many.addRevocations(list.der, accountChain[0])).rejects.toMatchObject({ code: 'ERR_LIMIT', details: { got: 4097, allowed: 4096 } })
+    expect((await many.pin(bob.device.chain)).deviceId).toBe(bob.device.deviceId)
+    const accounts = await load(Array.from({ length: 10_000 }, (_, n) => ({ key: `${prefix}${n.toString(16).padStart(40, '0')}`, value: encodeMsgpack({ serials: ['01'], devices: [] }) })))
+    await expect(accounts.addRevocations(list.der, accountChain[0])).rejects.toMatchObject({ code: 'ERR_LIMIT', details: { got: 10_001, allowed: 10_000 } })
     expect(await people.gone()).toEqual([])
   })
 

@@ -1,5 +1,6 @@
 // Revocation lists as they are met at an account's DHT key: unsigned values that anybody can put there. They wait, bounded, until the
-// account certificate is known, and count only when it signed them. docs/protocol/03 §2.8. Proof: account/presence.test.ts.
+// account certificate is known, and count only when it signed them. Junk cannot crowd a list out: what did not fit is read again then.
+// docs/protocol/03 §2.8. Proof: account/presence.test.ts.
 import { asBytes } from '../codec/fields.ts'
 import { decodeMsgpack } from '../codec/msgpack.ts'
 import type { Certificate } from '../contracts/identity.ts'
@@ -13,6 +14,8 @@ export interface RevocationIntakeEnv {
   readonly certificates: CertificateDirectory
   readonly onRevoked: (device: DeviceId) => void
   readonly onRefused: (error: unknown) => void
+  /** What is at the account's key now, without a signer: read again when more came than may wait. */
+  readonly unsigned: (signal: AbortSignal | undefined) => AsyncIterable<Uint8Array>
   /** Runs work in the background of the owner. */
   readonly run: (work: (signal: AbortSignal) => Promise<void>) => void
 }
@@ -23,6 +26,8 @@ export class RevocationIntake {
   readonly #waiting: Uint8Array[] = [] // bounded by MAX_WAITING
   #certificate: Certificate | undefined
   #looking = false
+  #overflowed = false
+  #judged: Promise<void> = Promise.resolve()
 
   constructor(account: AccountUri, env: RevocationIntakeEnv) {
     this.#account = account
@@ -31,8 +36,9 @@ export class RevocationIntake {
 
   /** A value without signer was met: perhaps a list. */
   offer(bytes: Uint8Array): void {
-    if (this.#certificate) this.#env.run(() => this.#take(bytes))
+    if (this.#certificate) this.#next(() => this.#take(bytes))
     else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(bytes)
+    else this.#overflowed = true
   }
 
   /** A device of the account is announced: its chain holds the account certificate. */
@@ -42,18 +48,29 @@ export class RevocationIntake {
     this.#env.run(async (signal) => {
       try {
         const peer = await this.#env.certificates.find(device, { shortId, signal })
-        if (peer?.accountId === this.#account) await this.know(peer.chain[1])
+        if (peer?.accountId === this.#account) await this.know(peer.chain[1], signal)
       } finally {
         this.#looking = false
       }
     })
   }
 
-  /** The verified account certificate: lists that waited are judged now. */
-  async know(certificate: Certificate | undefined): Promise<void> {
-    if (!certificate || certificate.shortId !== this.#account) return
-    this.#certificate = certificate
-    for (const bytes of this.#waiting.splice(0)) await this.#take(bytes)
+  /** The verified account certificate: resolves when every list met so far is judged. */
+  know(certificate: Certificate | undefined, signal?: AbortSignal): Promise<void> {
+    if (certificate?.shortId === this.#account && !this.#certificate) {
+      this.#certificate = certificate
+      this.#next(async () => {
+        for (const bytes of this.#waiting.splice(0)) await this.#take(bytes)
+        if (this.#overflowed) for await (const bytes of this.#env.unsigned(signal)) await this.#take(bytes)
+      })
+    }
+    return this.#judged
+  }
+
+  /** One after another; a failure costs the step only. */
+  #next(step: () => Promise<void>): void {
+    this.#judged = this.#judged.then(step).catch((error) => this.#env.onRefused(error))
+    this.#env.run(() => this.#judged)
   }
 
   async #take(bytes: Uint8Array): Promise<void> {
