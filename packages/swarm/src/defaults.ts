@@ -30,7 +30,7 @@ export const MAX_VALIDATION_FAILURES = 3
 /** A merge waits up to this before it is written, in case the other side merges first, ms. */
 export const MERGE_JITTER_MS = 250
 export const MAX_CONVERSATIONS = 10_000
-/** One-to-one conversations that a contact can bring us to by invitations. */
+/** One-to-one conversations that a single contact can bring us to, by requests or invitations. */
 export const MAX_WITH_ONE_PEER = 16
 /** Git channels that one device may open for one conversation. */
 export const MAX_SERVED_CHANNELS = 4

@@ -1,10 +1,11 @@
 // Conversations of several people over doubles of links and messages: clone, fetch, merge, notices, what hostile ones may not. docs/protocol/04 §4.
-import { silentLogger } from '@jamikit/core/base'
-import type { DeviceIdentity } from '@jamikit/core/contracts'
+import { JamiError, silentLogger } from '@jamikit/core/base'
+import type { ConversationId, DeviceIdentity } from '@jamikit/core/contracts'
 import { FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testIdentity } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
+import { FETCH_RETRIES } from '../defaults.ts'
 import { swarm, type SwarmConversations } from './conversations.ts'
 import { parseCommitNotice, printCommitNotice, printInvitation } from './small-payloads.ts'
 
@@ -200,6 +201,41 @@ it('an invitation of a confirmed contact to a 1:1 whose request was lost is foll
   world.meet(alice, bob)
   await world.clock.advance(10_000)
   expect(b.get(id)).toMatchObject({ state: 'ready', head: a.get(id)?.head })
+})
+
+it('a contact can bring 16 conversations, by whatever way; the next one is refused', async () => {
+  const world = new World()
+  const b = await world.join(bob)
+  const id = (n: number) => n.toString(16).padStart(40, '0') as ConversationId
+  for (let n = 0; n < 10; n++) await b.accept(id(n), alice.accountId)
+  for (let n = 10; n < 40; n++) await world.tell(bob, alice, 'application/invite+json', printInvitation(id(n), 0, 1)).catch(() => {})
+  await expect(b.accept(id(99), alice.accountId)).rejects.toMatchObject({ code: 'ERR_LIMIT', details: { got: 17, allowed: 16 } })
+  expect(b.list().length).toBe(16)
+  await b.accept(id(0), alice.accountId)
+  await b.accept(id(100), carol.accountId)
+  expect(b.list().length).toBe(17)
+  await b.stop()
+})
+
+it('a fetch that breaks is tried again while the device is connected, seven times in all, and again when there is something new', async () => {
+  const { world, a, b, id } = await friends()
+  const connections = world.network.managers.get(bob.deviceId)
+  let sessions = 0
+  let broken = true
+  const open = connections?.openChannel.bind(connections)
+  for (const link of connections?.links() ?? []) await world.clock.run(connections?.closePeer(link.peer.deviceId) ?? Promise.resolve()) // the git channel that is open
+  if (connections && open) connections.openChannel = async (...args) => {
+    sessions++
+    if (broken) throw new JamiError('ERR_LINK_LOST', 'it breaks')
+    return open(...args)
+  }
+  await a.append(id, text('hard to get'))
+  await world.clock.advance(600_000)
+  expect([sessions, await texts(b, id)]).toEqual([FETCH_RETRIES + 1, []])
+  broken = false
+  const message = await a.append(id, text('and one more'))
+  await world.clock.advance(10_000)
+  expect(b.get(id)?.head).toBe(message)
 })
 
 it('SWM-S7 a notice that names a foreign device is followed at its sender', async () => {

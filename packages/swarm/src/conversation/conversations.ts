@@ -1,6 +1,6 @@
 // The Conversations contract: which conversations there are, cloning, fetching, serving, announcing. One per account.
 // docs/protocol/04 §4.1, §4.2, §4.5, §4.7, §4.8. Proof: conversation/conversations.test.ts, interop.
-import { abortError, delay, JamiError, Source, Tasks } from '@jamikit/core/base'
+import { abortError, delay, JamiError, limitError, Source, Tasks } from '@jamikit/core/base'
 import { asInt, asMap, asString, decodeMsgpack, encodeMsgpack } from '@jamikit/core/codec'
 import type {
   AccountUri, Channel, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op, PeerIdentity,
@@ -173,7 +173,7 @@ export class SwarmConversations implements Conversations {
 
   #checkRoom(): void {
     const count = this.#ready.size + this.#pending.size
-    if (count >= MAX_CONVERSATIONS) throw new JamiError('ERR_LIMIT', `conversations: got ${count + 1}, allowed at most ${MAX_CONVERSATIONS}`)
+    if (count >= MAX_CONVERSATIONS) throw limitError('conversations', count + 1, MAX_CONVERSATIONS)
   }
 
   async createOneToOne(peer: AccountUri): Promise<ConversationId> {
@@ -191,6 +191,8 @@ export class SwarmConversations implements Conversations {
     let pending = this.#pending.get(id)
     if (!pending) {
       this.#checkRoom()
+      const count = this.list().filter((known) => known.members.some(({ uri }) => uri === from)).length
+      if (count >= MAX_WITH_ONE_PEER) throw limitError(`conversations with ${from}`, count + 1, MAX_WITH_ONE_PEER)
       pending = newPending(id, from)
       this.#pending.set(id, pending)
       await this.#record(id, from)
@@ -347,8 +349,6 @@ export class SwarmConversations implements Conversations {
   async #onInvitation(m: PeerMessage): Promise<void> {
     const { conversation, mode } = parseInvitation(m.body)
     if (mode !== 0 || !this.#env.contacts.isConfirmed(m.from) || this.get(conversation)) return
-    const count = this.list().filter((known) => known.members.some(({ uri }) => uri === m.from)).length
-    if (count >= MAX_WITH_ONE_PEER) throw new JamiError('ERR_LIMIT', `conversations with ${m.from}: got ${count + 1}, allowed at most ${MAX_WITH_ONE_PEER}`)
     await this.accept(conversation, m.from)
   }
 
