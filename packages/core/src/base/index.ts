@@ -4,5 +4,6 @@ export { codecError, JamiError, type JamiErrorOptions, limitError } from './erro
 export { lineLogger, silentLogger } from './logger.ts'
 export { abortError, type Deferred, deferred, delay, throwIfAborted, withOp } from './operation.ts'
 export { AsyncQueue } from './queue.ts'
+export { Slices } from './slices.ts'
 export { LinkedSignal, withSignals } from './signals.ts'
 export { Tasks } from './tasks.ts'
