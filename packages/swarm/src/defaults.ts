@@ -52,3 +52,9 @@ export const MAX_TEXT_LENGTH = 65_536
 /** Characters of any other member of a commit's message, and members that programs get. */
 export const MAX_FIELD_LENGTH = 4_096
 export const MAX_FIELDS = 32
+/** A commit is written at the time of what it builds on when our clock is behind, but not above this, s. */
+export const MAX_TIME_AHEAD_S = 86_400
+/** Best common ancestors that a merge looks at. */
+export const MAX_MERGE_BASES = 16
+/** Commits of ours that a peer's new commits build on, in one fetch. */
+export const MAX_JOINTS = 1_024

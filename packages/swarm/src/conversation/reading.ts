@@ -1,5 +1,6 @@
 // A commit as an entry that programs get: whatever its writer put into it, ids are ids, texts are well formed and not longer than what we
 // would send, and unknown members are few and short. docs/protocol/04 §1.6. Proof: conversation/reading.test.ts.
+import { cutText, wellFormed } from '@jamikit/core/codec'
 import type { ConversationEntry, ConversationId, MessageId } from '@jamikit/core/contracts'
 import { MAX_FIELD_LENGTH, MAX_FIELDS, MAX_TEXT_LENGTH } from '../defaults.ts'
 import type { Commit } from '../repo/commit.ts'
@@ -31,7 +32,7 @@ function readBody(message: string): CommitBody {
 
 function cleanType(type: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
-  return type.replace(/[\u0000-\u001f\u007f-\u009f]/g, '').toWellFormed().slice(0, 128)
+  return wellFormed(type.replace(/[\u0000-\u001f\u007f-\u009f]/g, '')).slice(0, 128)
 }
 
 function cleanFields(fields: Readonly<Record<string, string>>): { fields: Record<string, string>; cut: boolean } {
@@ -48,7 +49,7 @@ function cleanFields(fields: Readonly<Record<string, string>>): { fields: Record
     }
     const limit = TEXTS.has(name) ? MAX_TEXT_LENGTH : MAX_FIELD_LENGTH
     if (value.length > limit) cut = true
-    out[name] = value.slice(0, limit).toWellFormed()
+    out[name] = cutText(value, limit)
   }
   return { fields: out, cut }
 }

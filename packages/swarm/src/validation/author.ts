@@ -45,6 +45,7 @@ export function issuerOf(device: Certificate): AccountUri | undefined {
 export class Authors {
   readonly #crypto: Crypto
   readonly #trees: Trees
+  readonly #devices = new Map<Oid, Certificate>() // by their blob; bounded by MAX_PROVEN
   readonly #proven = new Map<string, Author>() // by the two blobs that prove it; bounded by MAX_PROVEN
 
   constructor(crypto: Crypto, trees: Trees) {
@@ -64,7 +65,9 @@ export class Authors {
     const path = `devices/${device}.crt`
     const deviceOid = await this.#trees.file(tree, path, budget)
     if (!deviceOid) throw repoInvalid(`author: device ${device} has no certificate in the conversation`)
-    const certificate = readCertificate(await this.#trees.blob(deviceOid, MAX_CERTIFICATE_FILE), path)
+    const certificate = this.#devices.get(deviceOid) ?? readCertificate(await this.#trees.blob(deviceOid, MAX_CERTIFICATE_FILE), path)
+    if (this.#devices.size >= MAX_PROVEN) this.#devices.clear()
+    this.#devices.set(deviceOid, certificate)
     if (deviceIdOf(certificate.publicKey) !== device) throw repoInvalid('author: the certificate is of another device')
     const uri = issuerOf(certificate)
     if (!uri) throw repoInvalid('author: the device certificate names no account')
