@@ -58,3 +58,9 @@ export const MAX_TIME_AHEAD_S = 86_400
 export const MAX_MERGE_BASES = 16
 /** Commits of ours that a peer's new commits build on, in one fetch. */
 export const MAX_JOINTS = 1_024
+/** A fetch that our own disk kept from being stored is tried again at least this often while the peer is connected, ms. */
+export const STORAGE_RETRY_MAX_MS = 60_000
+/** A peer that had more than we has merged after this, ms. */
+export const MERGED_BY_PEER_MS = 300
+/** Conversations whose answers to fetches are kept. */
+export const MAX_ANSWER_CACHES = 64

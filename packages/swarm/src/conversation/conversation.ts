@@ -5,11 +5,12 @@ import { fromUtf8 } from '@jamikit/core/codec'
 import type {
   AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
 } from '@jamikit/core/contracts'
-import type { CommitBody } from '../repo/commit-body.ts'
-import { parseBody } from '../repo/commit-body.ts'
+import { type CommitBody, parseBody } from '../repo/commit-body.ts'
+import { readFile } from '../repo/edit-tree.ts'
 import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
 import { Repository } from '../repo/repository.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
+import { authorIn } from '../validation/author.ts'
 import { readInitial } from '../validation/rules/initial.ts'
 import { validateHistory } from '../validation/validate-history.ts'
 import { Handled } from './handled.ts'
@@ -18,9 +19,9 @@ import { Members } from './members.ts'
 import { bestBases, joints, mergeTrees } from './merging.ts'
 import { entryOf } from './reading.ts'
 import { SentKeys } from './sent-keys.ts'
-import { type Draft, emptyFile, readFile, Writer } from './writer.ts'
+import { type Draft, emptyFile, Writer } from './writer.ts'
 
-export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'crypto' | 'logger'> {
+export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'crypto' | 'logger'> {
   readonly identity: DeviceIdentity
   readonly displayName: () => string
   readonly storage: Storage
@@ -37,7 +38,7 @@ export interface Change {
   readonly head: Oid
 }
 
-type Seed = Omit<ConversationEnv, 'files' | 'prefix'>
+type Seed = Pick<ConversationEnv, 'clock' | 'crypto' | 'identity' | 'displayName'>
 
 export interface HistoryRange {
   readonly before?: MessageId
@@ -84,7 +85,8 @@ export class Conversation {
 
   /** Undefined when there is none, or its creation was cut off. @throws ERR_STORAGE_CORRUPT, ERR_STORAGE_IO */
   static async open(env: ConversationEnv, id: ConversationId): Promise<Conversation | undefined> {
-    const repo = await Repository.open(repositoryEnv(env))
+    await env.files.remove('jamikit/incoming') // packs that were on their way when the process ended
+    const repo = await Repository.open(env.files, repositoryOptions(env))
     if (!repo) return undefined
     const conversation = new Conversation(env, id, repo)
     await conversation.#load()
@@ -111,8 +113,8 @@ export class Conversation {
     return conversation
   }
 
-  static async #make(env: ConversationEnv, id: ConversationId, first: Advance): Promise<Conversation> {
-    const conversation = new Conversation(env, id, await Repository.create(repositoryEnv(env), first))
+  static async #make(env: ConversationEnv, id: ConversationId, first: Advance & { readonly head: Oid }): Promise<Conversation> {
+    const conversation = new Conversation(env, id, await Repository.create(env.files, first, repositoryOptions(env)))
     await conversation.#load()
     return conversation
   }
@@ -146,10 +148,6 @@ export class Conversation {
   }
 
   get history(): History {
-    return this.#repo
-  }
-
-  get repository(): Repository {
     return this.#repo
   }
 
@@ -278,30 +276,33 @@ export class Conversation {
     return this.#advance({ commits: [draft.commit], objects: draft.objects, head: draft.commit.oid })
   }
 
-  /** @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
+      const joined = await this.#joinFirst()
       const role = this.roleOf(this.#env.identity.accountId)
       if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
       for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
       const known = key === undefined ? undefined : await this.#keys.get(key)
-      if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: undefined }
+      if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: joined }
       const draft = await this.#writer.draft(this.#repo, this.#base(), body)
       if (key !== undefined) await this.#keys.set(key, draft.commit.oid)
-      const change = await this.#write(draft)
-      return { id: draft.commit.oid as MessageId, change }
+      const { commits, head } = await this.#write(draft)
+      return { id: draft.commit.oid as MessageId, change: { commits: [...(joined?.commits ?? []), ...commits], head } }
     })
   }
 
   /** Takes our place when we are invited. */
   join(): Promise<Change | undefined> {
-    return this.#exclusive(async () => {
-      const { me } = this.#writer
-      if (this.roleOf(me) !== 'invited') return undefined
-      return this.#write(await this.#writer.draft(this.#repo, this.#base(), { type: 'member', fields: { action: 'join', uri: me } }, new Map([
-        [`invited/${me}`, undefined], [`members/${me}.crt`, this.#writer.accountFile()],
-      ])))
-    })
+    return this.#exclusive(() => this.#joinFirst())
+  }
+
+  async #joinFirst(): Promise<Change | undefined> {
+    const { me } = this.#writer
+    if (this.roleOf(me) !== 'invited') return undefined
+    return this.#write(await this.#writer.draft(this.#repo, this.#base(), { type: 'member', fields: { action: 'join', uri: me } }, new Map([
+      [`invited/${me}`, undefined], [`members/${me}.crt`, this.#writer.accountFile()],
+    ])))
   }
 
   /** True when a fetched head does not build on ours: a merge is due. */
@@ -345,6 +346,20 @@ export class Conversation {
     })
   }
 
+  /** Writes a bare git repository elsewhere; changes wait meanwhile. */
+  exportTo(write: (path: string, chunks: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
+    return this.#exclusive(() => this.#repo.exportTo(write))
+  }
+
+  /** Runs `work` after the changes before it; when it succeeds, nothing changes this conversation any more. */
+  async end(work: () => Promise<void>): Promise<void> {
+    await this.#exclusive(async () => {
+      await work()
+      this.#ended = true
+    })
+    await this.close()
+  }
+
   /** No further change; resolves when the running ones are over and what is kept is in order. */
   async close(): Promise<void> {
     this.#ended = true
@@ -354,8 +369,9 @@ export class Conversation {
   }
 }
 
-function repositoryEnv(env: ConversationEnv) {
-  return { files: env.files, clock: env.clock, onProblem: env.onProblem }
+function repositoryOptions(env: ConversationEnv) {
+  const { clock, random, onProblem } = env
+  return { clock, onProblem, authorOf: authorIn, seed: random.below(2 ** 31) }
 }
 
 const HEADER_BYTES = 400

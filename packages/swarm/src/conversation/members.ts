@@ -1,7 +1,7 @@
 // Who is in a conversation, as its newest tree says. Only directories that changed are read again.
 // docs/protocol/04 §2 (precedence of roles). Proof: conversation/members.test.ts.
 import type { AccountUri, MemberRole } from '@jamikit/core/contracts'
-import { decodeTree, type Oid, TREE_MODE } from '../repo/object.ts'
+import { decodeTree, type Oid, TREE_MODE, type TreeEntry } from '../repo/object.ts'
 import type { ObjectReader } from '../repo/types.ts'
 
 export interface Member {
@@ -16,7 +16,7 @@ const PLACES: readonly (readonly [directory: string, role: MemberRole])[] = [
 
 export class Members {
   readonly #reader: ObjectReader
-  readonly #names = new Map<string, { tree: Oid | undefined; uris: AccountUri[] }>() // one for each place
+  readonly #names = new Map<string, { outer: Oid | undefined; uris: AccountUri[] }>() // one for each place
   #tree: Oid | undefined
   #roles: ReadonlyMap<AccountUri, MemberRole> = new Map()
   #list: readonly Member[] = []
@@ -33,30 +33,36 @@ export class Members {
     return this.#roles.get(uri)
   }
 
-  /** @param founders who is shown as `left` when found nowhere (both sides of a 1:1) */
+  /** Reads the top once, then the directories that are not the ones of before. @param founders who is shown as `left` when found nowhere (both sides of a 1:1) */
   async refresh(tree: Oid, founders: readonly AccountUri[]): Promise<void> {
     if (tree === this.#tree) return
+    const top = await this.#entries(tree)
     const roles = new Map<AccountUri, MemberRole>() // bounded by the tree's entries
-    for (const [directory, role] of PLACES) for (const uri of await this.#uris(tree, directory)) if (!roles.has(uri)) roles.set(uri, role)
+    for (const [directory, role] of PLACES) for (const uri of await this.#uris(top, directory)) if (!roles.has(uri)) roles.set(uri, role)
     for (const uri of founders) if (!roles.has(uri)) roles.set(uri, 'left')
     this.#roles = roles
     this.#list = [...roles].map(([uri, role]) => ({ uri, role }))
     this.#tree = tree
   }
 
-  async #uris(root: Oid, directory: string): Promise<readonly AccountUri[]> {
-    let at: Oid | undefined = root
-    for (const name of directory.split('/')) at = at === undefined ? undefined : (await this.#entries(at)).find((entry) => entry.name === name && entry.mode === TREE_MODE)?.oid
+  async #uris(top: readonly TreeEntry[], directory: string): Promise<readonly AccountUri[]> {
+    const [first, second] = directory.split('/')
+    const outer = subtree(top, first)
     const known = this.#names.get(directory)
-    if (known && known.tree === at) return known.uris
-    const names = at === undefined ? [] : (await this.#entries(at)).map(({ name }) => name.replace(/\.crt$/, ''))
+    if (known && known.outer === outer) return known.uris
+    const inner = second === undefined || outer === undefined ? outer : subtree(await this.#entries(outer), second)
+    const names = inner === undefined ? [] : (await this.#entries(inner)).map(({ name }) => name.replace(/\.crt$/, ''))
     const uris = names.filter((name): name is AccountUri => /^[0-9a-f]{40}$/.test(name))
-    this.#names.set(directory, { tree: at, uris })
+    this.#names.set(directory, { outer, uris })
     return uris
   }
 
-  async #entries(tree: Oid) {
+  async #entries(tree: Oid): Promise<TreeEntry[]> {
     const object = await this.#reader.read(tree)
     return object?.type === 'tree' ? decodeTree(object.data) : []
   }
+}
+
+function subtree(entries: readonly TreeEntry[], name: string | undefined): Oid | undefined {
+  return entries.find((entry) => entry.name === name && entry.mode === TREE_MODE)?.oid
 }

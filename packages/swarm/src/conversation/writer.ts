@@ -7,8 +7,8 @@ import { parseCertificate } from '@jamikit/core/identity'
 import { MAX_COMMIT_BYTES, MAX_TIME_AHEAD_S } from '../defaults.ts'
 import { authorName, signedCommit, unsignedCommit } from '../repo/commit.ts'
 import { type CommitBody, printBody } from '../repo/commit-body.ts'
-import { editTree } from '../repo/edit-tree.ts'
-import { decodeTree, EMPTY_BLOB, type GitObject, objectId, type Oid } from '../repo/object.ts'
+import { editTree, readFile } from '../repo/edit-tree.ts'
+import { EMPTY_BLOB, type GitObject, objectId, type Oid } from '../repo/object.ts'
 import type { NewCommit, ObjectReader } from '../repo/types.ts'
 
 export interface WriterEnv extends Pick<BaseEnv, 'clock' | 'crypto'> {
@@ -111,14 +111,4 @@ export class Writer {
 
 function ids(files: Edits): Map<string, Oid | undefined> {
   return new Map([...files].map(([path, object]) => [path, object && objectId(object)]))
-}
-
-/** A file of a tree; undefined when there is none. */
-export async function readFile(reader: Pick<ObjectReader, 'read'>, root: Oid, path: string): Promise<GitObject | undefined> {
-  let at: GitObject | undefined = await reader.read(root)
-  for (const name of path.split('/')) {
-    const entry = at?.type === 'tree' ? decodeTree(at.data).find((e) => e.name === name) : undefined
-    at = entry && (await reader.read(entry.oid))
-  }
-  return at?.type === 'blob' ? at : undefined
 }

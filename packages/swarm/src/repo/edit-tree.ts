@@ -1,4 +1,4 @@
-// Changing a few files of a tree: only the directories on their way are read and made anew. docs/protocol/04 §2. Proof: repo/edit-tree.test.ts.
+// Reading and changing a few files of a tree: only the directories on their way are read and made anew. docs/protocol/04 §2. Proof: repo/edit-tree.test.ts.
 import { BLOB_MODE, decodeTree, encodeTree, type GitObject, objectId, type Oid, repoInvalid, TREE_MODE, type TreeEntry } from './object.ts'
 import type { ObjectReader } from './types.ts'
 
@@ -35,5 +35,16 @@ export async function editTree(reader: Pick<ObjectReader, 'read'>, root: Oid | u
   const made = await edit(root, edits)
   if (made !== undefined) return { root: made, objects }
   const empty: GitObject = { type: 'tree', data: new Uint8Array(0) }
-  return { root: objectId(empty), objects: [empty] }
+  const oid = objectId(empty)
+  return { root: oid, objects: oid === root ? [] : [empty] }
+}
+
+/** A file of a tree; undefined when there is none. */
+export async function readFile(reader: Pick<ObjectReader, 'read'>, root: Oid, path: string): Promise<GitObject | undefined> {
+  let at: GitObject | undefined = await reader.read(root)
+  for (const name of path.split('/')) {
+    const entry = at?.type === 'tree' ? decodeTree(at.data).find((e) => e.name === name) : undefined
+    at = entry && (await reader.read(entry.oid))
+  }
+  return at?.type === 'blob' ? at : undefined
 }

@@ -4,8 +4,10 @@
 import type { AccountUri, Certificate, CertificateChain, Crypto } from '@jamikit/core/contracts'
 import { accountUriOf, deviceIdOf, parseCertificate, parseChain, verifyIssued } from '@jamikit/core/identity'
 import { JamiError } from '@jamikit/core/base'
-import type { Commit } from '../repo/commit.ts'
+import { type Commit, parseCommit } from '../repo/commit.ts'
+import { readFile } from '../repo/edit-tree.ts'
 import { type Oid, repoInvalid } from '../repo/object.ts'
+import type { ObjectReader } from '../repo/types.ts'
 import type { Budget, Trees } from './trees.ts'
 
 /** One certificate file: a chain of PEM blocks. */
@@ -89,4 +91,16 @@ export class Authors {
   async verify(commit: Commit, author: Author): Promise<void> {
     if (!(await this.#crypto.verify(author.device.publicKey, commit.signed, commit.signature))) throw repoInvalid('the signature does not verify')
   }
+}
+
+/** The account of a commit that was validated before, from the certificates in its tree (of its parent when its author left). */
+export async function authorIn(commit: Pick<Commit, 'tree' | 'parents' | 'device'>, reader: Pick<ObjectReader, 'read'>): Promise<AccountUri | undefined> {
+  const file = (tree: Oid) => readFile(reader, tree, `devices/${commit.device}.crt`)
+  let found = await file(commit.tree)
+  const [parent] = commit.parents
+  if (!found && parent !== undefined) {
+    const object = await reader.read(parent)
+    if (object?.type === 'commit') found = await file(parseCommit(object.data).tree)
+  }
+  return found && issuerOf(parseCertificate(found.data))
 }
