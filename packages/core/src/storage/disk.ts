@@ -1,6 +1,6 @@
 // Files written so that they are there or not, with the rights of a private profile (0600, directories 0700).
 // Proof: storage/file-storage.test.ts.
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { JamiError } from '../base/errors.ts'
 
@@ -15,7 +15,7 @@ export function ioError(error: unknown): JamiError {
 
 /** Makes the name of a file (or its disappearance) durable. */
 export async function syncDirectory(path: string): Promise<void> {
-  let handle: Awaited<ReturnType<typeof open>> | undefined
+  let handle: FileHandle | undefined
   try {
     handle = await open(path, 'r')
     await handle.sync()
@@ -57,4 +57,8 @@ export async function replaceFile(path: string, bytes: Uint8Array, scratch: stri
     throw error
   }
   if (durable) await syncDirectory(dirname(path))
+}
+
+export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten
 }

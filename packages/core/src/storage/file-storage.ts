@@ -7,9 +7,11 @@ import { join, resolve } from 'node:path'
 import { JamiError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
 import type { FileTree, Storage, StorageOp } from '../contracts/storage.ts'
-import { ioError, makeDirectory, syncDirectory } from './disk.ts'
+import { ioError, makeDirectory, syncDirectory, writeFully } from './disk.ts'
 import { diskTree } from './disk-tree.ts'
-import { checkKey, checkPrefix } from './keys.ts'
+import { KeyIndex } from './key-index.ts'
+import { checkKey, checkOps, checkPrefix } from './keys.ts'
+import { OpenFiles } from './open-files.ts'
 import { takeLock } from './profile-lock.ts'
 import { encodeFrame, LOG_HEADER, OP_OVERHEAD, replay } from './record-log.ts'
 
@@ -27,7 +29,9 @@ class FileStorage implements Storage {
   readonly #directory: string
   readonly #logPath: string
   readonly #records = new Map<string, Uint8Array>() // bounded by the disk's owner: mirrors the log
-  readonly #waiting: { ops: StorageOp[]; done: Deferred<void> }[] = [] // bounded by the callers' own calls
+  #keys = new KeyIndex()
+  readonly #files = new OpenFiles()
+  readonly #waiting: { ops: StorageOp[]; purge?: string; done: Deferred<void> }[] = [] // bounded by the callers' own calls
   #opening: Promise<string> | undefined
   #log: FileHandle | undefined
   #end = 0
@@ -50,20 +54,30 @@ class FileStorage implements Storage {
   }
 
   async batch(ops: readonly StorageOp[]): Promise<void> {
-    for (const op of ops) checkKey(op.key)
+    checkOps(ops)
     const copy = ops.map(({ key, value }) => ({ key, value: value === null ? null : new Uint8Array(value) }))
     await this.#open()
-    if (this.#broken) throw this.#broken
     if (copy.length === 0) return
+    return this.#enqueue(copy)
+  }
+
+  async purge(prefix: string): Promise<void> {
+    checkPrefix(prefix)
+    await this.#open()
+    return this.#enqueue([], prefix)
+  }
+
+  #enqueue(ops: StorageOp[], purge?: string): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken)
     const done = deferred<void>()
-    this.#waiting.push({ ops: copy, done })
+    this.#waiting.push({ ops, done, ...(purge === undefined ? {} : { purge }) })
     this.#writing ??= this.#writeAll()
     return done.promise
   }
 
   keys(prefix: string): AsyncIterable<string> {
     checkPrefix(prefix)
-    const sorted = () => [...this.#records.keys()].filter((key) => key.startsWith(prefix)).sort()
+    const sorted = () => this.#keys.startingWith(prefix)
     const found = this.#log && !this.#closing ? Promise.resolve(sorted()) : this.#open().then(sorted)
     found.catch(() => {}) // reported by the iteration
     return (async function* () {
@@ -73,7 +87,7 @@ class FileStorage implements Storage {
 
   files(prefix: string): FileTree {
     checkKey(prefix, 'storage prefix')
-    return diskTree(join(this.#directory, 'files', prefix), () => this.#open())
+    return diskTree(join(this.#directory, 'files', prefix), this.#files, () => this.#open())
   }
 
   async lock(): Promise<AsyncDisposable> {
@@ -101,6 +115,7 @@ class FileStorage implements Storage {
   async #close(): Promise<void> {
     await this.#opening?.catch(() => {})
     await this.#writing
+    await this.#files.close()
     await this.#log?.close()
     await this.#lock?.[Symbol.asyncDispose]()
   }
@@ -123,6 +138,7 @@ class FileStorage implements Storage {
       throw error
     })
     const { end } = replay(bytes, this.#records)
+    this.#keys = new KeyIndex(this.#records.keys())
     for (const [key, value] of this.#records) this.#liveBytes += costOf(key, value)
     this.#log = await open(this.#logPath, 'a', 0o600)
     if (bytes.length > end) await this.#log.truncate(end) // a write that never finished
@@ -138,16 +154,20 @@ class FileStorage implements Storage {
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const group = this.#waiting.splice(0)
+      const purgeAt = this.#waiting.findIndex(({ purge }) => purge !== undefined)
+      const group = this.#waiting.splice(0, purgeAt < 0 ? this.#waiting.length : Math.max(1, purgeAt)) // a purge goes alone
       try {
-        const ops = group.flatMap((batch) => batch.ops)
-        await this.#append(ops)
-        this.#apply(ops)
+        if (group[0]?.purge === undefined) {
+          const ops = group.flatMap((batch) => batch.ops)
+          await this.#append(ops)
+          this.#apply(ops)
+        } else await this.#rewrite(group[0].purge)
         for (const batch of group) batch.done.resolve()
       } catch (error) {
         for (const batch of group) batch.done.reject(ioError(error))
       }
-      if (this.#end - this.#liveBytes > Math.max(MIN_GARBAGE_BYTES, this.#liveBytes) && this.#end >= this.#rewriteFrom) await this.#rewrite()
+      if (this.#end - this.#liveBytes > Math.max(MIN_GARBAGE_BYTES, this.#liveBytes) && this.#end >= this.#rewriteFrom)
+        await this.#rewrite().catch(() => (this.#rewriteFrom = 2 * this.#end)) // not again at once
     }
     this.#writing = undefined
   }
@@ -179,16 +199,21 @@ class FileStorage implements Storage {
     for (const { key, value } of ops) {
       const old = this.#records.get(key)
       if (old) this.#liveBytes -= costOf(key, old)
-      if (value === null) this.#records.delete(key)
-      else {
+      if (value === null) {
+        if (this.#records.delete(key)) this.#keys.delete(key)
+      } else {
+        if (!old) this.#keys.add(key)
         this.#records.set(key, value)
         this.#liveBytes += costOf(key, value)
       }
     }
   }
 
-  /** Writes a log without what is out of date and puts it in the old one's place. A failure leaves the old one. */
-  async #rewrite(): Promise<void> {
+  /** Writes a log without what is out of date and puts it in the old one's place. A failure leaves the old one. @param without keys that go, too */
+  async #rewrite(without?: string): Promise<void> {
+    if (this.#broken) throw this.#broken
+    const gone = without === undefined ? [] : this.#keys.startingWith(without)
+    const left = new Set(gone)
     const path = join(this.#directory, 'scratch', 'records.log')
     let handle: FileHandle | undefined
     try {
@@ -196,7 +221,7 @@ class FileStorage implements Storage {
       handle = await open(path, 'a', 0o600)
       let end = LOG_HEADER.length
       await writeFully(handle, LOG_HEADER)
-      for (const ops of framesOf(this.#records)) {
+      for (const ops of framesOf(this.#records, left)) {
         const frame = encodeFrame(ops, end)
         await writeFully(handle, frame)
         end += frame.length
@@ -207,19 +232,19 @@ class FileStorage implements Storage {
       this.#log = handle
       this.#end = end
       handle = old
+      this.#apply(gone.map((key) => ({ key, value: null })))
       await syncDirectory(this.#directory)
-    } catch {
-      this.#rewriteFrom = 2 * this.#end // not again at once
     } finally {
       await handle?.close()
     }
   }
 }
 
-function* framesOf(records: ReadonlyMap<string, Uint8Array>): Iterable<StorageOp[]> {
+function* framesOf(records: ReadonlyMap<string, Uint8Array>, without: ReadonlySet<string>): Iterable<StorageOp[]> {
   let ops: StorageOp[] = []
   let size = 0
   for (const [key, value] of records) {
+    if (without.has(key)) continue
     ops.push({ key, value })
     size += costOf(key, value)
     if (size < REWRITE_FRAME_BYTES) continue
@@ -232,10 +257,6 @@ function* framesOf(records: ReadonlyMap<string, Uint8Array>): Iterable<StorageOp
 
 function costOf(key: string, value: Uint8Array): number {
   return key.length + value.length + OP_OVERHEAD
-}
-
-async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten
 }
 
 function closedError(): JamiError {
