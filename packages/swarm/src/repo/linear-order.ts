@@ -6,7 +6,7 @@
 import { JamiError } from '@jamikit/core/base'
 import { type CommitGraph, NOT_ON_MAIN } from './graph.ts'
 import { RowHeap } from './row-heap.ts'
-import { Slices } from './slices.ts'
+import { Slices, type Track } from './slices.ts'
 
 /** Commits between two breaths. */
 const SLICE = 10_000
@@ -29,13 +29,15 @@ export interface OrderPlan {
 
 export class LinearOrder {
   readonly #graph: CommitGraph
+  readonly #clock: Track
   #rows = new Int32Array(64) // bounded by the history, as the graph
   #cuts = new Uint8Array(64)
   #length = 0
   #head = -1
 
-  constructor(graph: CommitGraph) {
+  constructor(graph: CommitGraph, clock: Track) {
     this.#graph = graph
+    this.#clock = clock
   }
 
   get length(): number {
@@ -59,7 +61,7 @@ export class LinearOrder {
   /** @throws ERR_INTERNAL unless `head` builds on the head there is; nothing has changed then */
   async plan(head: number): Promise<OrderPlan> {
     const graph = this.#graph
-    const slices = new Slices(SLICE)
+    const slices = new Slices(this.#clock, SLICE)
     const added: number[] = []
     let reach = this.#length
     let builds = this.#head < 0
