@@ -1,11 +1,29 @@
 // Tunables of conversations, with unit and source. Values only. docs/protocol/04 §3.9, §4.7, §5.
-/** Compressed bytes received in one fetch. */
-export const MAX_FETCH_BYTES = 256 << 20
-/** Inflated bytes of one fetch, of one object, and objects of one fetch. */
-export const MAX_INFLATED_BYTES = 512 << 20
-export const MAX_OBJECT_BYTES = 64 << 20
-export const MAX_OBJECTS = 500_000
-export const MAX_DELTA_DEPTH = 64
+/** Bytes received in one fetch, packets counted with their overhead. A caller may set another bound. */
+export const MAX_FETCH_BYTES = 64 << 20
+/** Inflated bytes of one fetch (delta data, results and overhead counted), of one object, and objects of one fetch. */
+export const MAX_INFLATED_BYTES = 256 << 20
+export const MAX_OBJECT_BYTES = 8 << 20
+export const MAX_OBJECTS = 100_000
+/** Deltas on deltas, and instructions of one delta (git's own have one per 16 bytes or more). */
+export const MAX_DELTA_DEPTH = 50
+export const MAX_DELTA_OPERATIONS = 262_144
+/** What an object and what an instruction of a delta count for beside their bytes. */
+export const OBJECT_OVERHEAD_BYTES = 128
+export const OPERATION_OVERHEAD_BYTES = 16
+/** All inflating that a received pack allows over its life, in multiples of what it may inflate to: no pack is read in circles. */
+export const MAX_WORK_FACTOR = 4
+/** A packet of a pack or of progress counts at least this much. */
+export const PACKET_OVERHEAD_BYTES = 64
+/** A pack below this stays in memory, a larger one goes to a scratch file in pieces of this size; bytes. */
+export const SPOOL_MEMORY_BYTES = 256 << 10
+/** Resolved objects of a received pack that are kept for the next read; bytes. */
+export const PACK_CACHE_BYTES = 16 << 20
+/** An object above this is inflated and deflated in a thread, not on the loop; bytes. */
+export const OFF_LOOP_BYTES = 1 << 20
+/** Work between two turns of the event loop: bytes produced, and what each object counts for (an engine of zlib takes about 10 µs). About 10 ms. */
+export const SLICE_BYTES = 2 << 20
+export const OBJECT_COST_BYTES = 8 << 10
 /** One tree: entries in all, and levels. */
 export const MAX_TREE_ENTRIES = 20_000
 export const MAX_TREE_DEPTH = 8

@@ -1,5 +1,4 @@
 // What the tests of conversations share: identities of the pool as people, forged commits, captured bundles.
-import { readFileSync } from 'node:fs'
 import { silentLogger } from '@jamikit/core/base'
 import { utf8 } from '@jamikit/core/codec'
 import type { AccountUri, ConversationId, DeviceIdentity, Storage } from '@jamikit/core/contracts'
@@ -9,9 +8,9 @@ import { signedCommit, unsignedCommit } from '../src/repo/commit.ts'
 import { printBody } from '../src/repo/commit-body.ts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
 import { buildTrees, type Paths } from '../src/repo/repository.ts'
-import { decodePack } from '../src/sync/pack.ts'
-import { objectsFor } from '../src/sync/upload-pack.ts'
 import { memoryFiles } from './memory.ts'
+import { decodePack, reachableObjects } from './packs.ts'
+import { bundlePack } from './vectors.ts'
 
 export const clock = new ManualClock()
 export const crypto = testCrypto()
@@ -32,7 +31,7 @@ export async function create(owner: DeviceIdentity, peer: AccountUri): Promise<C
 
 /** Everything a conversation has, as a fetch would bring it. */
 export async function all(c: Conversation): Promise<Map<Oid, GitObject>> {
-  const objects = await objectsFor(c.repository, c.head, [])
+  const objects = await reachableObjects(c.repository, c.head)
   return new Map(objects.map((o) => [objectId(o), o]))
 }
 
@@ -92,7 +91,5 @@ export async function forge(c: Conversation, f: Forgery): Promise<{ head: Oid; o
 
 /** Objects of a captured bundle. */
 export function bundle(name: string): Map<Oid, GitObject> {
-  const bytes = new Uint8Array(readFileSync(new URL(`vectors/${name}.bundle`, import.meta.url)))
-  for (let i = 0; i + 6 < bytes.length; i++) if (bytes[i] === 0x0a && bytes[i + 1] === 0x0a && bytes[i + 2] === 0x50 && bytes[i + 3] === 0x41) return decodePack(bytes.subarray(i + 2))
-  throw new Error('no pack in the bundle')
+  return decodePack(bundlePack(name))
 }

@@ -1,5 +1,5 @@
 // What the SDK keeps between runs: records and files. Types only.
-// Real: core/storage/{memory,file}-storage.ts. Suite: testing/suites/storage.ts.
+// Real: core/storage/{memory,file}-storage.ts. Doubles: testing/{test,failing}-storage.ts. Suite: testing/suites/storage.ts.
 
 /** One change of a batch; `null` removes the record. Records are small state: at most 8 MiB each (ERR_LIMIT). */
 export interface StorageOp {

@@ -1,6 +1,6 @@
 // Packs: written without deltas, read with every bound a hostile sender could stretch. Pure (zlib apart).
 // Own reader: objects, inflated bytes, delta depth and the trailer must be checked before anything is kept (docs/dependencies.md).
-// docs/protocol/04 §3.9, §4.3, trap S11. Proof: sync/pack.test.ts (git as oracle, refusal table, fuzz).
+// docs/protocol/04 §3.9, §4.3, trap S11. Proof: sync/session.test.ts.
 import { deflateSync, inflateSync } from 'node:zlib'
 import { JamiError, limitError } from '@jamikit/core/base'
 import { concatBytes, equalBytes, toHex } from '@jamikit/core/codec'
