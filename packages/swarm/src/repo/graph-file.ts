@@ -5,9 +5,10 @@
 import { crc32 } from 'node:zlib'
 import { JamiError } from '@jamikit/core/base'
 import { fromHex, toHex, utf8 } from '@jamikit/core/codec'
-import type { AccountUri, DeviceId, FileTree } from '@jamikit/core/contracts'
-import { type Author, CommitGraph, type GraphMark } from './graph.ts'
-import { Slices, type Track } from './slices.ts'
+import type { AccountUri, Clock, DeviceId, FileTree } from '@jamikit/core/contracts'
+import { SLICE_BYTES } from '../defaults.ts'
+import { Turns } from '../sync/turns.ts'
+import type { Author, CommitGraph, GraphMark } from './graph.ts'
 
 export const GRAPH_PATH = 'jamikit/graph'
 const HEADER = utf8('jamikit graph 1\n')
@@ -75,20 +76,20 @@ export function decodeSegment(bytes: Uint8Array, start: number, graph: CommitGra
 
 export class GraphFile {
   readonly #files: FileTree
-  readonly #clock: Track
+  readonly #clock: Pick<Clock, 'track'>
   /** Bytes that count. */
   end = 0
   /** The graph as far as it lies in the file. */
   mark: GraphMark = { rows: 0, authors: 0, trees: 0 }
 
-  constructor(files: FileTree, clock: Track) {
+  constructor(files: FileTree, clock: Pick<Clock, 'track'>) {
     this.#files = files
     this.#clock = clock
   }
 
   /** Appends what the graph has beyond the file, durably; counts only after `commit`. @returns what to commit */
   async append(graph: CommitGraph): Promise<{ end: number; mark: GraphMark }> {
-    const slices = new Slices(this.#clock, 1)
+    const turns = new Turns(this.#clock)
     const size = (await this.#files.size(GRAPH_PATH)) ?? 0
     if (size > this.end) await this.#files.truncate(GRAPH_PATH, this.end) // of an append that did not count
     let end = this.end
@@ -97,7 +98,7 @@ export class GraphFile {
     for (let from = this.mark; from.rows < last.rows; ) {
       const to = last.rows - from.rows <= SEGMENT_ROWS ? last : { ...last, rows: from.rows + SEGMENT_ROWS }
       end = await this.#files.append(GRAPH_PATH, encodeSegment(graph, from, to), { durable: to === last })
-      if (slices.spend()) await slices.rest()
+      await turns.spend(SLICE_BYTES)
       from = to
     }
     return { end, mark: last }
@@ -111,12 +112,12 @@ export class GraphFile {
   /** @throws ERR_STORAGE_CORRUPT when less is there than counts, or it is damaged */
   async load(graph: CommitGraph, end: number): Promise<void> {
     if (end > 0) {
-      const slices = new Slices(this.#clock, 1)
+      const turns = new Turns(this.#clock)
       const bytes = await this.#files.read(GRAPH_PATH, { start: 0, length: end })
       if (bytes?.length !== end) throw corrupt(`got ${bytes?.length ?? 0} bytes, allowed ${end}`)
       for (let at = HEADER.length; at < end; ) {
         at = decodeSegment(bytes, at, graph)
-        if (slices.spend()) await slices.rest()
+        await turns.spend(SLICE_BYTES)
       }
     }
     this.commit({ end, mark: graph.mark() })

@@ -3,8 +3,8 @@
 import { JamiError, limitError } from '@jamikit/core/base'
 import { compareBytes, equalBytes, fromHex, toHex } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
+import type { Turns } from '../sync/turns.ts'
 import type { Oid } from './object.ts'
-import type { Slices } from './slices.ts'
 
 const MAGIC = 0xff744f63
 const FANOUT = 8
@@ -12,6 +12,8 @@ const IDS = FANOUT + 1024
 /** Offsets of 31 bits: packs of 2 GiB and more are neither written nor read. */
 const MAX_OFFSET = 0x7fffffff
 const MAX_OBJECTS = 0x200000
+/** What an entry counts for in a slice of work. */
+const ENTRY_COST = 400
 
 export interface IndexedEntry {
   readonly oid: Oid
@@ -20,14 +22,15 @@ export interface IndexedEntry {
 }
 
 /** @param packName SHA-1 trailer of the pack, hex @throws ERR_LIMIT above 2 GiB */
-export async function encodePackIndex(entries: Iterable<IndexedEntry>, packName: string, slices: Slices): Promise<Uint8Array> {
+export async function encodePackIndex(entries: Iterable<IndexedEntry>, packName: string, turns: Turns): Promise<Uint8Array> {
   const buckets = Array.from({ length: 256 }, (): IndexedEntry[] => [])
   let count = 0
   for (const entry of entries) {
     if (entry.offset > MAX_OFFSET) throw limitError('pack bytes', entry.offset, MAX_OFFSET)
     buckets[Number.parseInt(entry.oid.slice(0, 2), 16)]?.push(entry)
     count++
-    if (slices.spend()) await slices.rest()
+    const pause = turns.spend(ENTRY_COST)
+    if (pause) await pause
   }
   const bytes = new Uint8Array(IDS + count * 28 + 40)
   const view = new DataView(bytes.buffer)
@@ -41,7 +44,8 @@ export async function encodePackIndex(entries: Iterable<IndexedEntry>, packName:
       view.setUint32(IDS + count * 20 + at * 4, crc)
       view.setUint32(IDS + count * 24 + at * 4, offset)
       at++
-      if (slices.spend()) await slices.rest()
+      const pause = turns.spend(ENTRY_COST)
+      if (pause) await pause
     }
     view.setUint32(FANOUT + first * 4, at)
   }
@@ -120,8 +124,21 @@ export class PackIndex {
     return this.#order
   }
 
+  /** Row of the entry that begins here, -1 when none does. */
+  rowAt(offset: number): number {
+    const place = this.#place(offset) - 1
+    const row = place < 0 ? -1 : (this.byOffset()[place] as number)
+    return row >= 0 && this.offset(row) === offset ? row : -1
+  }
+
   /** Where the entry after this offset begins; undefined after the last one. */
   next(offset: number): number | undefined {
+    const row = this.byOffset()[this.#place(offset)]
+    return row === undefined ? undefined : this.offset(row)
+  }
+
+  /** How many entries begin here or before. */
+  #place(offset: number): number {
     const order = this.byOffset()
     let low = 0
     let high = order.length
@@ -130,6 +147,6 @@ export class PackIndex {
       if (this.offset(order[middle] as number) <= offset) low = middle + 1
       else high = middle
     }
-    return low < order.length ? this.offset(order[low] as number) : undefined
+    return low
   }
 }
