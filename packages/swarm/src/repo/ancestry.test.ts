@@ -1,4 +1,5 @@
 // Ancestors, merge bases and what a peer misses, against walks over everything on random histories. docs/protocol/04 §4.3, §4.6.
+import { ManualClock } from '@jamikit/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ancestors, newCommit, type Step, steps } from '../../test/histories.ts'
@@ -6,9 +7,11 @@ import { isAncestor, mergeBases, missing } from './ancestry.ts'
 import { CommitGraph } from './graph.ts'
 import { LinearOrder } from './linear-order.ts'
 
+const clock = new ManualClock()
+
 async function grown(history: readonly Step[]): Promise<{ graph: CommitGraph; order: LinearOrder }> {
   const graph = new CommitGraph(1)
-  const order = new LinearOrder(graph)
+  const order = new LinearOrder(graph, clock)
   for (const [n, step] of history.entries()) {
     graph.append(newCommit(step, n))
     graph.publish()

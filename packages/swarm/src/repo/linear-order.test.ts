@@ -1,13 +1,16 @@
 // The order of main against its plain definition, on random histories that grow step by step. docs/protocol/04 §4.10.
+import { ManualClock } from '@jamikit/core/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ancestors, AUTHOR, DEVICE, id, linear, newCommit, type Step, steps } from '../../test/histories.ts'
 import { CommitGraph } from './graph.ts'
 import { LinearOrder } from './linear-order.ts'
 
+const clock = new ManualClock()
+
 class Main {
   readonly graph = new CommitGraph(7)
-  readonly order = new LinearOrder(this.graph)
+  readonly order = new LinearOrder(this.graph, clock)
 
   add(step: Step, n: number): number {
     const row = this.graph.append(newCommit(step, n))

@@ -4,12 +4,13 @@
 // A position is a cut when every line of descent from above passes through it: everything above descends from it, everything below
 // is its ancestor. docs/protocol/04 §4.10. Proof: repo/linear-order.test.ts (against the plain definition, on random histories).
 import { JamiError } from '@jamikit/core/base'
+import type { Clock } from '@jamikit/core/contracts'
+import { Turns } from '../sync/turns.ts'
 import { type CommitGraph, NOT_ON_MAIN } from './graph.ts'
 import { RowHeap } from './row-heap.ts'
-import { Slices } from './slices.ts'
 
-/** Commits between two breaths. */
-const SLICE = 10_000
+/** What a commit counts for in a slice of work: some 10,000 between two turns of the event loop. */
+const COMMIT_COST = 200
 const ON_ITS_WAY = -2
 
 /** How main will look; `apply` or `discard` it before the next one. */
@@ -29,13 +30,15 @@ export interface OrderPlan {
 
 export class LinearOrder {
   readonly #graph: CommitGraph
+  readonly #clock: Pick<Clock, 'track'>
   #rows = new Int32Array(64) // bounded by the history, as the graph
   #cuts = new Uint8Array(64)
   #length = 0
   #head = -1
 
-  constructor(graph: CommitGraph) {
+  constructor(graph: CommitGraph, clock: Pick<Clock, 'track'>) {
     this.#graph = graph
+    this.#clock = clock
   }
 
   get length(): number {
@@ -59,7 +62,7 @@ export class LinearOrder {
   /** @throws ERR_INTERNAL unless `head` builds on the head there is; nothing has changed then */
   async plan(head: number): Promise<OrderPlan> {
     const graph = this.#graph
-    const slices = new Slices(SLICE)
+    const turns = new Turns(this.#clock)
     const added: number[] = []
     let reach = this.#length
     let builds = this.#head < 0
@@ -80,17 +83,18 @@ export class LinearOrder {
           graph.children[parent]!++
           open.push(parent)
         }
-        if (slices.spend()) await slices.rest()
+        const pause = turns.spend(COMMIT_COST)
+        if (pause) await pause
       }
       if (!builds || added.length === 0) throw new JamiError('ERR_INTERNAL', `main: got ${graph.oid(head)}, allowed a commit that builds on ${graph.oid(this.#head)}`)
-      return { head, added: Int32Array.from(added).sort(), reach, ...(await this.#show(head, added.length, slices)) }
+      return { head, added: Int32Array.from(added).sort(), reach, ...(await this.#show(head, added.length, turns)) }
     } catch (error) {
       this.#undo(added)
       throw error
     }
   }
 
-  async #show(head: number, added: number, slices: Slices): Promise<Pick<OrderPlan, 'shown' | 'cuts' | 'from' | 'changedFrom'>> {
+  async #show(head: number, added: number, turns: Turns): Promise<Pick<OrderPlan, 'shown' | 'cuts' | 'from' | 'changedFrom'>> {
     const graph = this.#graph
     const ready = new RowHeap((a, b) => graph.time(a) > graph.time(b) || (graph.time(a) === graph.time(b) && graph.commits.compare(a, b) > 0))
     const seen = new Map<number, number>() // bounded by the commits with several children that are open
@@ -123,7 +127,8 @@ export class LinearOrder {
         } else seen.set(parent, count)
       }
       if (missing === 0 && old === this.#length - from) break
-      if (slices.spend()) await slices.rest()
+      const pause = turns.spend(COMMIT_COST)
+      if (pause) await pause
     }
     let changedFrom = from
     while (changedFrom < this.#length && this.#rows[changedFrom] === shown[shown.length - 1 - (changedFrom - from)]) changedFrom++
