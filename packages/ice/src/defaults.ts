@@ -20,8 +20,12 @@ export const MAX_LOCAL_CANDIDATES = 16
 export const MAX_REMOTE_CANDIDATES = 31
 /** Connections that a peer's candidates can make us open. */
 export const MAX_OUTGOING = 16
-/** TCP connections accepted in one negotiation. */
+/** TCP connections accepted in one negotiation: that have shown a check of the peer, and that have not (yet). */
 export const MAX_INCOMING = 16
+export const MAX_UNVERIFIED = 16
+/** STUN messages of one connection that are looked at in a second; and those that wait to be sent on one. */
+export const STUN_PER_SECOND = 50
+export const MAX_PENDING_STUN = 16
 /** Keep-alive indications, ms: at least, plus a random part. */
 export const KEEPALIVE_MS = 20_000
 export const KEEPALIVE_JITTER_MS = 4_000
@@ -37,11 +41,16 @@ export const BEACON_MS = 3_000
 export const ACCEPT_TIMEOUT_MS = 2_500
 /** Waiting for the answer to our channel request, ms. */
 export const CHANNEL_TIMEOUT_MS = 20_000
+/** Bytes that one message costs beside its payload, wherever messages wait. */
+export const MESSAGE_OVERHEAD_BYTES = 256
 /** Bytes of one channel that wait for its reader before the link is paused, and below which it goes on. */
 export const RECEIVE_HIGH_BYTES = 1 << 20
-export const RECEIVE_LOW_BYTES = 1 << 18
-/** A full channel whose reader takes nothing for this long is ended, ms: it holds up its whole link. */
-export const STALL_MS = 30_000
+export const RECEIVE_LOW_BYTES = 768 * 1024
+/** Bytes of all channels of a link that wait for their readers. With MAX_LINKS_PER_DEVICE the bound of a device. */
+export const LINK_RECEIVE_BYTES = 8 << 20
+/** How long a full channel may hold up its link before it is ended, ms; and what its reader must take for more of that time. */
+export const STALL_MS = 10_000
+export const MIN_READ_BYTES_PER_S = 32 * 1024
 /** Bytes that wait in TLS before a peer that does not read is given up. */
 export const MAX_UNSENT_BYTES = 1 << 20
 /** Bytes of one channel that wait to be sent before write() waits. */

@@ -3,11 +3,12 @@
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, RECEIVE_HIGH_BYTES, SILENCE_MS, STALL_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SILENCE_MS, STALL_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
 import type { FramedConnection } from './framed-connection.ts'
+import { ReadPressure } from './read-pressure.ts'
 
 export interface LinkOptions {
   readonly env: Pick<BaseEnv, 'clock' | 'random' | 'logger'>
@@ -28,12 +29,14 @@ export class Link {
   readonly #o: LinkOptions
   readonly #mux: Mux
   readonly #path: ChannelPath
-  /** Channels whose reader must come, with the end of its time. */
-  readonly #full = new Map<MuxChannel, Timer>() // bounded by the channels
+  readonly #pressure: ReadPressure
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
   #heardMs: number
   #lastBytesIn = 0
+  /** Handed to TLS and not taken yet, with what each write costs. */
+  #unsentBytes = 0 // bounded by MAX_UNSENT_BYTES
+  #reading = false
   #closed: Error | undefined
   #ended: Promise<void> | undefined
 
@@ -51,6 +54,11 @@ export class Link {
       onRequest: (name, id) => void this.#request(name, id),
       onFatal: (error) => void this.close(error),
     })
+    this.#pressure = new ReadPressure(clock, {
+      pause: () => void socket.pause(),
+      resume: () => void (this.#reading && !this.#closed && socket.resume()),
+      end: (channel) => this.#endUnread(channel as MuxChannel),
+    })
     socket.on('drain', () => this.#mux.drained())
     socket.once('end', () => void this.close(new JamiError('ERR_LINK_LOST', 'the peer closed the link')))
     socket.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
@@ -61,9 +69,14 @@ export class Link {
   #send(bytes: Uint8Array): boolean {
     const { socket } = this.#o
     if (this.#closed || socket.destroyed) return false
-    const room = socket.write(bytes)
+    const cost = bytes.length + MESSAGE_OVERHEAD_BYTES
+    this.#unsentBytes += cost
+    const room = socket.write(bytes, () => {
+      this.#unsentBytes -= cost
+    })
     // only answers can pile up like this: data waits in its channel
-    if (socket.writableLength > MAX_UNSENT_BYTES) void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { allowed: MAX_UNSENT_BYTES } }))
+    if (this.#unsentBytes > MAX_UNSENT_BYTES)
+      void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { got: this.#unsentBytes, allowed: MAX_UNSENT_BYTES } }))
     return room
   }
 
@@ -71,7 +84,8 @@ export class Link {
   start(): void {
     this.#mux.start()
     this.#o.socket.on('data', (bytes: Buffer) => this.#mux.receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)))
-    if (this.#full.size === 0) this.#o.socket.resume()
+    this.#reading = true
+    if (!this.#pressure.paused) this.#o.socket.resume()
     this.#scheduleKeepalive()
   }
 
@@ -114,7 +128,7 @@ export class Link {
 
   /** Is the peer still there? Closes the link when it does not answer. */
   probe(): void {
-    if (this.#full.size === 0) this.#mux.ping() // else the answer could not be read, and the peer is not to blame
+    if (!this.#pressure.paused) this.#mux.ping() // else the answer could not be read, and the peer is not to blame
   }
 
   /** Ends all channels, says goodbye in TLS, closes the connection. Resolves when it is gone. */
@@ -127,6 +141,7 @@ export class Link {
     this.#closed = reason
     const { socket, connection, env } = this.#o
     this.#keepalive?.cancel()
+    this.#pressure.close()
     this.#mux.close(reason)
     this.#o.onClosed(this, reason)
     if (!socket.destroyed) {
@@ -145,7 +160,7 @@ export class Link {
   }
 
   #make(name: string): MuxChannel {
-    return new MuxChannel(this.#mux, name, this.peer, this.#path, (channel, full) => this.#onFull(channel, full))
+    return new MuxChannel(this.#mux, name, this.peer, this.#path, (channel, by) => this.#pressure.changed(channel, by))
   }
 
   #keep(channel: MuxChannel): void {
@@ -164,26 +179,11 @@ export class Link {
     open(channel)
   }
 
-  /** A channel that is not read stops the reading of the whole link, and so holds the peer's writers; for STALL_MS at most. */
-  #onFull(channel: MuxChannel, full: boolean): void {
-    this.#full.get(channel)?.cancel()
-    if (full) this.#full.set(channel, this.#expectReader(channel))
-    else this.#full.delete(channel)
-    if (this.#full.size > 0) this.#o.socket.pause()
-    else if (!this.#closed) this.#o.socket.resume()
-  }
-
-  #expectReader(channel: MuxChannel): Timer {
-    const before = channel.readBytes
-    return this.#o.env.clock.after(STALL_MS, () => {
-      if (channel.readBytes !== before) this.#full.set(channel, this.#expectReader(channel))
-      else {
-        this.#o.env.logger.warn({ device: this.peer.deviceId, channel: channel.name }, 'a channel was ended: nobody reads it')
-        channel.abort(new JamiError('ERR_LIMIT', `channel ${channel.name}: its reader took nothing for ${STALL_MS} ms, and held up every other channel of the link`, {
-          details: { got: channel.waitingBytes, allowed: RECEIVE_HIGH_BYTES },
-        }))
-      }
-    })
+  #endUnread(channel: MuxChannel): void {
+    this.#o.env.logger.warn({ device: this.peer.deviceId, channel: channel.name }, 'a channel was ended: its reader does not keep up')
+    channel.giveUp(new JamiError('ERR_LIMIT', `channel ${channel.name}: its reader took too little in ${STALL_MS} ms, and held up every other channel of the link`, {
+      details: { got: channel.waitingBytes, allowed: RECEIVE_HIGH_BYTES },
+    }))
   }
 
   #scheduleKeepalive(): void {

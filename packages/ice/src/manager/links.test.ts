@@ -4,6 +4,10 @@ import { testIdentity } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
+import { MAX_INCOMING, MAX_UNVERIFIED } from '../defaults.ts'
+import { parseIceDescription, printIceDescription } from '../wire/ice-text.ts'
+import { encodeFrames } from '../wire/rfc4571.ts'
+import { BINDING_REQUEST, encodeStun } from '../wire/stun.ts'
 
 let lab = new Lab()
 
@@ -150,6 +154,34 @@ describe('links', () => {
     await lab.clock.advance(120_000)
     expect(a.manager.links()).toEqual([])
     lab.network.heal()
+  })
+
+  it.each([
+    ['that stay silent', 'silent'], ['that close at once', 'closed'], ['that send garbage', 'garbage'], ['that send checks with a wrong password', 'checks'],
+  ] as const)('connections from anywhere %s do not keep the peer out of a negotiation', async (_, how) => {
+    const a = await lab.side(0)
+    const peer = new RawPeer(lab, testIdentity(1).device, await lab.dht())
+    const description = await peer.session.gather()
+    // it can only come to us: a connection of ours to it would hide what is tested
+    const unreachable = description.candidates.map((c) => (c.tcpType === 'passive' ? { ...c, host: c.family === 4 ? '10.0.0.250' : 'fd00::fa' } : c))
+    await lab.drive(peer.request(a.identity, { id: 9, iceMessage: printIceDescription({ ...description, candidates: unreachable }) }))
+    await lab.clock.runUntil(() => peer.answers().length > 0)
+    const answer = parseIceDescription(peer.answers()[0]?.request.iceMessage ?? '')
+    const port = answer.candidates.find((c) => c.tcpType === 'passive')?.port ?? 0
+    const intruder = lab.network.host('intruder')
+    const check = encodeFrames(encodeStun({ type: BINDING_REQUEST, transaction: new Uint8Array(12), username: `${answer.ufrag}:x`, controlled: new Uint8Array(8) }, 'not-the-password-at-all'))
+    for (let i = 0; i < 3 * (MAX_UNVERIFIED + MAX_INCOMING); i++) {
+      const socket = await lab.drive(intruder.connectStream({ host: lab.network.host('host0').ipv4 ?? '', port }))
+      if (how === 'closed') await lab.drive(socket.close())
+      else if (how !== 'silent') await lab.drive(outcome(socket.write(how === 'garbage' ? new Uint8Array(4096).fill(i) : check)))
+    }
+    expect(lab.network.openSockets().filter((line) => line.startsWith('host0: tcp 1') || line.startsWith('host0: tcp [')).length).toBeLessThanOrEqual(MAX_UNVERIFIED + 2)
+    const before = lab.clock.now()
+    const { connection } = await lab.drive(peer.session.connect(answer))
+    expect(lab.clock.now() - before).toBeLessThan(1000)
+    connection.destroy()
+    await lab.drive(peer.end())
+    await lab.clock.advance(60_000)
   })
 
   it('garbage connections during a negotiation cost nothing but themselves', async () => {
