@@ -1,9 +1,10 @@
 // Tunables of links, with unit and source. Values only. docs/protocol/02 §2.2, §6.5, §8.6, §11.
 /** Answer to a connection request, ms. */
 export const ANSWER_TIMEOUT_MS = 30_000
-/** A request id is remembered this long, ms, and this many of them. */
+/** A request id is remembered this long, ms, and this many of them; and of those that were refused, in memory only. */
 export const TREATED_TTL_MS = 86_400_000
 export const MAX_TREATED = 20_000
+export const MAX_REFUSED = 4_096
 /** Between two checks, ms. */
 export const PACING_MS = 20
 /** One TCP connection attempt, one check, ms. */
@@ -61,7 +62,23 @@ export const MAX_PENDING_CHANNELS = 256
 export const MAX_NAME_LENGTH = 4096
 /** Objects of a wrong shape before a link is given up. */
 export const MAX_STRANGE_OBJECTS = 100
-/** Incoming requests: per device in a minute, and at once. */
+/** Incoming negotiations at once, by class, in all and of one account. */
+export const NEGOTIATIONS = {
+  own: { total: 32, perAccount: 32 },
+  contact: { total: 128, perAccount: 8 },
+  stranger: { total: 16, perAccount: 4 },
+} as const
+/** Incoming requests of one device that are answered in a minute. */
 export const REQUESTS_PER_DEVICE_MINUTE = 20
-export const MAX_INCOMING_NEGOTIATIONS = 64
+/** Look-ups for requests of devices whose certificate is not here: at once, in a minute, and how long one may take, ms. */
+export const MAX_LOOKUPS = 16
+export const LOOKUPS_PER_MINUTE = 240
+export const LOOKUP_TIMEOUT_MS = 10_000
+/** Devices whose requests, or refusals, are counted. */
+export const MAX_COUNTED_DEVICES = 10_000
 export const MAX_LINKS_PER_DEVICE = 4
+/** A device that answers and with which no link stays is asked again at once, then after this long, ms, then twice as long and so on. */
+export const REDIAL_FIRST_MS = 1_000
+export const REDIAL_MAX_MS = 30_000
+/** A link that carried no channel and was shorter than this counts as refused, ms. */
+export const SHORT_LINK_MS = 10_000

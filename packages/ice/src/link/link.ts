@@ -10,25 +10,37 @@ import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
 import type { FramedConnection } from './framed-connection.ts'
 import { ReadPressure } from './read-pressure.ts'
 
+/** A channel request that somebody takes. */
+export interface Taken {
+  /** Gets the channel after the ACCEPT has left. */
+  open(channel: Channel): void
+  /** Instead: there will be no channel. */
+  dropped(): void
+}
+
 export interface LinkOptions {
   readonly env: Pick<BaseEnv, 'clock' | 'random' | 'logger'>
   readonly socket: TLSSocket
   readonly connection: FramedConnection
   readonly peer: PeerIdentity
+  readonly id: number
   /** TLS client. */
   readonly client: boolean
   readonly kind: ChannelPath['kind']
-  /** Decides within 2.5 s; undefined or false declines. `open` gets the channel after the ACCEPT has left. */
-  readonly onRequest: (link: Link, name: string) => Promise<((channel: Channel) => void) | undefined>
+  /** Decides within 2.5 s; undefined declines. */
+  readonly onRequest: (name: string) => Promise<Taken | undefined>
   readonly onClosed: (link: Link, reason: Error) => void
 }
 
 export class Link {
   readonly peer: PeerIdentity
+  readonly id: number
+  readonly path: ChannelPath
+  /** Unix time, and the instant on the clock. */
   readonly openedAtMs: number
+  readonly sinceMs: number
   readonly #o: LinkOptions
   readonly #mux: Mux
-  readonly #path: ChannelPath
   readonly #pressure: ReadPressure
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
@@ -37,18 +49,20 @@ export class Link {
   /** Handed to TLS and not taken yet, with what each write costs. */
   #unsentBytes = 0 // bounded by MAX_UNSENT_BYTES
   #reading = false
+  #wasUsed = false
   #closed: Error | undefined
   #ended: Promise<void> | undefined
 
   constructor(options: LinkOptions) {
     this.#o = options
     this.peer = options.peer
+    this.id = options.id
     const { clock } = options.env
     const { socket, connection } = options
     this.openedAtMs = clock.wallTimeMs()
-    this.#heardMs = clock.now()
+    this.sinceMs = this.#heardMs = clock.now()
     const { host, port, family } = connection.socket.remote
-    this.#path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
+    this.path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
     this.#mux = new Mux(clock, options.client, {
       send: (bytes) => this.#send(bytes),
       onRequest: (name, id) => void this.#request(name, id),
@@ -91,6 +105,11 @@ export class Link {
 
   get isOpen(): boolean {
     return this.#closed === undefined
+  }
+
+  /** It had a channel. */
+  get wasUsed(): boolean {
+    return this.#wasUsed
   }
 
   get channels(): number {
@@ -160,10 +179,11 @@ export class Link {
   }
 
   #make(name: string): MuxChannel {
-    return new MuxChannel(this.#mux, name, this.peer, this.#path, (channel, by) => this.#pressure.changed(channel, by))
+    return new MuxChannel(this.#mux, name, this.peer, this.path, (channel, by) => this.#pressure.changed(channel, by))
   }
 
   #keep(channel: MuxChannel): void {
+    this.#wasUsed = true
     this.#open.set(channel.name, channel)
     void channel.closed.then(() => {
       if (this.#open.get(channel.name) === channel) this.#open.delete(channel.name)
@@ -171,12 +191,15 @@ export class Link {
   }
 
   async #request(name: string, id: number): Promise<void> {
-    const open = await this.#o.onRequest(this, name).catch(() => undefined)
-    if (!open || this.#closed) return this.#mux.answer(id, undefined)
+    const taken = await this.#o.onRequest(name).catch(() => undefined)
+    if (!taken || this.#closed) {
+      taken?.dropped()
+      return this.#mux.answer(id, undefined)
+    }
     const channel = this.#make(name)
     this.#keep(channel)
     this.#mux.answer(id, channel)
-    open(channel)
+    taken.open(channel)
   }
 
   #endUnread(channel: MuxChannel): void {

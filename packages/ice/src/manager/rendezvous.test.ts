@@ -141,7 +141,7 @@ describe('being asked', () => {
   })
 
   it('ICE-9 a device whose certificate nobody can show hears nothing', async () => {
-    await lab.side(0, { certificates: { find: async () => undefined } })
+    await lab.side(0, { certificates: { get: async () => undefined, find: async () => undefined } })
     const asker = await raw()
     await lab.drive(asker.request(own, { id: 5 }))
     await lab.clock.advance(60_000)
