@@ -168,6 +168,31 @@ describe('a peer that shows', () => {
     expect([t.manager.links(), t.accepted, t.ups()]).toEqual([[], [], 0])
   })
 
+  it('ICE-28 of another device leaves no certificate behind', async () => {
+    const pinned: string[] = []
+    const t = await met({ certificates: { pin: async (chain) => (pinned.push(chain[0].longId), verifyPeerChain(chain, { nowMs: lab.clock.wallTimeMs() })) } })
+    const { over } = t.raw.secure(t.connection, { cert: pem(other.chain), key: other.privateKey.pem })
+    await lab.drive(over)
+    expect([pinned, t.manager.links()]).toEqual([[], []])
+  })
+
+  it('ICE-48 the right chain, but is not allowed any more when TLS is done, gets no link', async () => {
+    let allowed = true
+    const t = await met({ policy: { allowsLink: () => allowed } })
+    allowed = false
+    const { over } = t.raw.secure(t.connection)
+    await lab.drive(over)
+    expect([t.manager.links(), t.accepted, t.ups()]).toEqual([[], [], 0])
+  })
+
+  it('ICE-48 the right chain, but was closed from our side meanwhile, gets no link', async () => {
+    const t = await met()
+    await lab.drive(t.manager.closePeer(peer.accountId))
+    const { over } = t.raw.secure(t.connection)
+    await lab.drive(over)
+    expect([t.manager.links(), t.accepted, t.ups()]).toEqual([[], [], 0])
+  })
+
   it('ICE-S1 nothing is delivered while the chain is being looked at', async () => {
     let decide = () => {}
     const looking = new Promise<void>((resolve) => {
