@@ -54,8 +54,11 @@ export const STALL_MS = 10_000
 export const MIN_READ_BYTES_PER_S = 32 * 1024
 /** Bytes that wait in TLS before a peer that does not read is given up. */
 export const MAX_UNSENT_BYTES = 1 << 20
-/** Bytes of one channel that wait to be sent before write() waits. */
+/** Bytes of one channel, and of all channels of a link, that wait to be sent before write() waits. */
 export const SEND_HIGH_BYTES = 1 << 18
+export const LINK_SEND_BYTES = 4 << 20
+/** A peer that takes nothing of what we send for this long is given up, ms. */
+export const SEND_STALL_MS = 60_000
 /** Channels of one link: open, and waiting for our answer. */
 export const MAX_CHANNELS = 1024
 export const MAX_PENDING_CHANNELS = 256

@@ -24,6 +24,8 @@ export class FramedConnection extends Duplex {
   #pendingStun = 0 // bounded by MAX_PENDING_STUN
   bytesIn = 0
   bytesOut = 0
+  /** Of these, what the system has taken. */
+  bytesSent = 0
   /** Set by the owner when the other end has proved itself; data that comes before ends the connection. */
   verified = false
   /** Set by the owner before `read`; called with every STUN frame. */
@@ -117,7 +119,10 @@ export class FramedConnection extends Duplex {
 
   #send(frames: Uint8Array, done: (error?: Error | null) => void): void {
     this.bytesOut += frames.length
-    this.socket.write(frames).then(() => done(), done)
+    this.socket.write(frames).then(() => {
+      this.bytesSent += frames.length
+      done()
+    }, done)
   }
 
   override _final(done: (error?: Error | null) => void): void {

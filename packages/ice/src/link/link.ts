@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SILENCE_MS, STALL_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SEND_STALL_MS, SILENCE_MS, STALL_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
@@ -44,6 +44,7 @@ export class Link {
   readonly #pressure: ReadPressure
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
+  #sending: Timer | undefined
   #heardMs: number
   #lastBytesIn = 0
   /** Handed to TLS and not taken yet, with what each write costs. */
@@ -73,7 +74,11 @@ export class Link {
       resume: () => void (this.#reading && !this.#closed && socket.resume()),
       end: (channel) => this.#endUnread(channel as MuxChannel),
     })
-    socket.on('drain', () => this.#mux.drained())
+    socket.on('drain', () => {
+      this.#sending?.cancel()
+      this.#sending = undefined
+      this.#mux.drained()
+    })
     socket.once('end', () => void this.close(new JamiError('ERR_LINK_LOST', 'the peer closed the link')))
     socket.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
     socket.on('error', (error) => void this.close(JamiError.from(error, 'ERR_LINK_LOST')))
@@ -91,7 +96,20 @@ export class Link {
     // only answers can pile up like this: data waits in its channel
     if (this.#unsentBytes > MAX_UNSENT_BYTES)
       void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { got: this.#unsentBytes, allowed: MAX_UNSENT_BYTES } }))
+    if (!room) this.#sending ??= this.#expectDrain()
     return room
+  }
+
+  /** As long as something waits, the peer must take some of it now and then. */
+  #expectDrain(): Timer {
+    const { env, connection } = this.#o
+    const before = connection.bytesSent
+    return env.clock.after(SEND_STALL_MS, () => {
+      this.#sending = undefined
+      if (this.#closed || !this.#o.socket.writableNeedDrain) return
+      if (connection.bytesSent === before) void this.close(new JamiError('ERR_LINK_LOST', `the peer took nothing for ${SEND_STALL_MS} ms`))
+      else this.#sending = this.#expectDrain()
+    })
   }
 
   /** Begins to read; handlers must be in place. */
@@ -160,6 +178,7 @@ export class Link {
     this.#closed = reason
     const { socket, connection, env } = this.#o
     this.#keepalive?.cancel()
+    this.#sending?.cancel()
     this.#pressure.close()
     this.#mux.close(reason)
     this.#o.onClosed(this, reason)

@@ -10,7 +10,7 @@ import { testIdentity } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab, type SideOptions } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
-import { LINK_RECEIVE_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, STALL_MS, STUN_PER_SECOND } from '../defaults.ts'
+import { LINK_RECEIVE_BYTES, LINK_SEND_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SEND_STALL_MS, STALL_MS, STUN_PER_SECOND } from '../defaults.ts'
 import { encodeBeacon, encodeChannelRequest, encodeMessage, encodeVersion, MuxDecoder, type MuxMessage, STATE } from '../wire/mux-frame.ts'
 import { parseIceDescription } from '../wire/ice-text.ts'
 import { encodeFrames } from '../wire/rfc4571.ts'
@@ -467,6 +467,35 @@ describe('a link', () => {
     t.socket.write(encodeBeacon(true))
     await settle()
     expect(t.got.filter((m) => m.channel === 0xffff && m.data[3] === 0xc2).length).toBe(1)
+    t.socket.destroy()
+    await lab.drive(t.over)
+  })
+
+  it('writes to a peer that does not read wait: in each channel, and sooner when many channels wait; the link is given up after a minute', async () => {
+    const t = await linked()
+    const count = 60
+    for (let i = 0; i < count; i++) await t.open(`msg:${i}`, 0x8000 + i)
+    t.socket.pause()
+    const piece = new Uint8Array(65_000)
+    const taken = Array<number>(count).fill(0)
+    const outcomes = t.channels.map(async (channel, i) => {
+      try {
+        for (;;) {
+          await channel.write(piece)
+          taken[i] = (taken[i] ?? 0) + piece.length
+        }
+      } catch (error) {
+        return (error as { code: string }).code
+      }
+    })
+    await lab.clock.advance(10_000)
+    expect(Math.max(...taken)).toBeGreaterThan(0)
+    const first = taken.reduce((sum, n) => sum + n, 0)
+    expect(first).toBeLessThan(LINK_SEND_BYTES + (6 << 20)) // and what TLS and TCP hold
+    expect(t.manager.links().length).toBe(1)
+    await lab.clock.advance(SEND_STALL_MS)
+    expect(t.manager.links()).toEqual([])
+    expect(new Set(await lab.drive(Promise.all(outcomes)))).toEqual(new Set(['ERR_LINK_LOST']))
     t.socket.destroy()
     await lab.drive(t.over)
   })

@@ -2,7 +2,7 @@
 // docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/tls-link.test.ts.
 import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
-import { MESSAGE_OVERHEAD_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
+import { LINK_SEND_BYTES, MESSAGE_OVERHEAD_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
 import { MAX_PAYLOAD } from '../wire/mux-frame.ts'
 import type { ChannelSink, Mux } from './mux.ts'
 
@@ -23,7 +23,7 @@ export class MuxChannel implements Channel, ChannelSink {
   readonly #onWaiting: OnWaiting
   readonly #over = deferred<Error | undefined>()
   readonly #received: Uint8Array[] = [] // bounded by RECEIVE_HIGH_BYTES and LINK_RECEIVE_BYTES + what one read of the link brings
-  readonly #unsent: Uint8Array[] = [] // bounded by SEND_HIGH_BYTES per waiting writer
+  readonly #unsent: Uint8Array[] = [] // bounded by SEND_HIGH_BYTES, LINK_SEND_BYTES and a write per waiting writer
   #writers: Deferred<void>[] = [] // bounded by the writer's own calls
   #receivedBytes = 0
   #unsentBytes = 0
@@ -58,12 +58,12 @@ export class MuxChannel implements Channel, ChannelSink {
     for (let at = 0; at < bytes.length; at += MAX_PAYLOAD) {
       const part = this.#mux.encode(this, bytes.subarray(at, at + MAX_PAYLOAD)) // a copy
       if (!part) throw this.#refusal()
-      this.#unsentBytes += costOf(part)
+      this.#count(costOf(part))
       this.#unsent.push(part)
       this.#flush()
     }
     if (this.#isEnded()) throw this.#refusal()
-    if (this.#unsentBytes <= SEND_HIGH_BYTES) return
+    if (this.#hasRoom()) return
     const room = deferred<void>()
     this.#writers.push(room)
     await room.promise
@@ -134,14 +134,24 @@ export class MuxChannel implements Channel, ChannelSink {
   pump(): void {
     const next = this.#unsent.shift()
     if (!next) return
-    this.#unsentBytes -= costOf(next)
+    this.#count(-costOf(next))
     this.#mux.write(this, next)
-    if (this.#unsentBytes <= SEND_HIGH_BYTES && this.#writers.length > 0) for (const writer of this.#writers.splice(0)) writer.resolve()
+    if (this.#writers.length > 0 && this.#hasRoom()) for (const writer of this.#writers.splice(0)) writer.resolve()
     if (this.#unsent.length === 0) this.#flushed?.resolve()
   }
 
   get pending(): boolean {
     return this.#unsent.length > 0
+  }
+
+  #count(by: number): void {
+    this.#unsentBytes += by
+    this.#mux.unsentBytes += by
+  }
+
+  /** For another write: in this channel, and in all of the link together unless this one has nothing left. */
+  #hasRoom(): boolean {
+    return this.#unsent.length === 0 || (this.#unsentBytes <= SEND_HIGH_BYTES && this.#mux.unsentBytes <= LINK_SEND_BYTES)
   }
 
   #flush(): void {
@@ -182,7 +192,7 @@ export class MuxChannel implements Channel, ChannelSink {
       writer.reject(failure)
     }
     this.#unsent.length = 0
-    this.#unsentBytes = 0
+    this.#count(-this.#unsentBytes)
     this.#flushed?.resolve()
     if (this.#receivedBytes > 0) this.#onWaiting(this, 0)
     this.#wake()

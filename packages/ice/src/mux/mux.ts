@@ -42,6 +42,8 @@ export class Mux {
   /** Channels with something to send, in turn. */
   readonly #ready: Set<ChannelSink> = new Set() // bounded by MAX_CHANNELS
   readonly #sinks = new WeakMap<ChannelSink, number>()
+  /** What waits to be sent in all channels, counted by them. */
+  unsentBytes = 0
   #nextId: number
   #blocked = false
   #strange = 0
