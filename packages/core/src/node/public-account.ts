@@ -25,8 +25,6 @@ interface ProtocolHandler {
   readonly fn: (channel: Channel) => unknown
   readonly allow: 'contacts' | 'own-devices' | ((peer: { uri: AccountUri; device: DeviceId }) => boolean | Promise<boolean>)
   readonly maxPerPeer: number
-  /** Open channels per device; bounded by the links. */
-  readonly open: Map<DeviceId, number>
 }
 
 export interface PublicAccountEnv {
@@ -235,13 +233,17 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     presence.onChange(({ account, state }) => void this.emit('presence', { uri: account, state }))
     announcer.onChange((online) => void this.emit('online', { online }))
     this.local.onContact(({ account, action }) => void this.emit('contact', { contact: this.#contact(account), action }))
-    this.local.connections.handle(PROTOCOL_SCHEME, { accept: (name, peer) => this.#allows(name, peer), open: (channel) => this.#serve(channel) })
+    this.local.connections.handle(PROTOCOL_SCHEME, {
+      accept: (name, peer) => this.#allows(name, peer),
+      open: (channel) => this.#serve(channel),
+      limit: (name) => ({ of: name, max: this.#protocols.get(protocolOf(name))?.maxPerPeer ?? 0 }),
+    })
   }
 
   #handle(protocol: string, fn: (channel: Channel) => unknown, options: Parameters<Channels['handle']>[2] = {}): () => void {
     channelName(protocol)
     if (this.#protocols.has(protocol)) throw new JamiError('ERR_ARGUMENT', `protocol ${protocol} has a handler already`)
-    const handler: ProtocolHandler = { fn, allow: options.allow ?? 'contacts', maxPerPeer: options.maxPerPeer ?? MAX_CHANNELS_PER_PEER, open: new Map() }
+    const handler: ProtocolHandler = { fn, allow: options.allow ?? 'contacts', maxPerPeer: options.maxPerPeer ?? MAX_CHANNELS_PER_PEER }
     this.#protocols.set(protocol, handler)
     return () => {
       if (this.#protocols.get(protocol) === handler) this.#protocols.delete(protocol)
@@ -250,7 +252,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
 
   async #allows(name: string, peer: PeerIdentity): Promise<boolean> {
     const handler = this.#protocols.get(protocolOf(name))
-    if (!handler || (handler.open.get(peer.deviceId) ?? 0) >= handler.maxPerPeer) return false
+    if (!handler) return false
     const own = peer.accountId === this.uri
     if (handler.allow === 'own-devices') return own
     if (handler.allow === 'contacts') return own || this.local.contacts.isContact(peer.accountId)
@@ -260,13 +262,6 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   #serve(channel: WireChannel): void {
     const handler = this.#protocols.get(protocolOf(channel.name))
     if (!handler) return channel.abort(new JamiError('ERR_CHANNEL_DECLINED', 'the protocol has no handler any more'))
-    const device = channel.remote.deviceId
-    handler.open.set(device, (handler.open.get(device) ?? 0) + 1)
-    void channel.closed.then(() => {
-      const left = (handler.open.get(device) ?? 1) - 1
-      if (left > 0) handler.open.set(device, left)
-      else handler.open.delete(device)
-    })
     const stream = channelStream(channel)
     stream.on('error', (error) => this.#env.onError(error, `channel ${channel.name}`))
     void (async () => {
