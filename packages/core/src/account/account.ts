@@ -86,7 +86,7 @@ export class LocalAccount {
     }
     this.connections = modules.connections({ ...base, dht, identity, certificates: this.certificates, policy, storage, prefix })
     this.messages = new MessageEngine({
-      clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId,
+      clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId, ownAccount: identity.accountId,
       onChannelCount: (account, by) => this.presence.countChannel(account, by),
     })
     this.conversations = modules.conversations({

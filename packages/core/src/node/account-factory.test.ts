@@ -70,7 +70,7 @@ describe('an account that moves', () => {
       await expect(importAccount(there, archive, { label: 'x', displayName: '', ...(archivePassword ? { archivePassword } : {}) })).rejects.toMatchObject({ code: 'ERR_PASSWORD' })
     expect(await loadAccounts(there.storage)).toEqual({ accounts: [], problems: [] })
     expect((await importAccount(there, archive, { label: 'x', displayName: '', archivePassword: 'secret' })).device.accountId).toBe(record.device.accountId)
-  }, 30_000)
+  }, 180_000)
 
   it('junk is no archive', async () => {
     await expect(importAccount(profile(8), new Uint8Array(100).fill(7), { label: 'x', displayName: '' })).rejects.toThrow(expect.objectContaining({ name: 'JamiError' }))
