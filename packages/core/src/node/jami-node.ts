@@ -1,6 +1,6 @@
 // The public node: accounts by label, peers, state, one clean end. Parts come from create-node.ts.
 import { LocalAccount } from '../account/account.ts'
-import { type AccountRecord, removeAccount } from '../account/account-record.ts'
+import { type AccountRecord, type LoadedAccounts, removeAccount } from '../account/account-record.ts'
 import { JamiError } from '../base/errors.ts'
 import { abortError, withOp } from '../base/operation.ts'
 import type { Timer } from '../contracts/clock.ts'
@@ -38,6 +38,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
   readonly #env: NodeEnv
   readonly #accounts = new Map<string, PublicAccount>() // by label; bounded by MAX_ACCOUNTS
   readonly #opening = new Map<string, Promise<PublicAccount>>() // bounded by callers
+  readonly #broken = new Map<string, JamiError>() // labels of accounts that are kept and could not start; bounded by the records
   readonly #offStatus: () => void
   #addresses: string
   #watch: Timer
@@ -72,9 +73,14 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     return this.#state
   }
 
-  /** Starts the accounts that are kept. */
-  async load(records: readonly AccountRecord[]): Promise<void> {
-    for (const record of records) await this.#start(record)
+  /** Starts the accounts that are kept. One that cannot start costs itself: it is told as `error`, and its label stays taken. */
+  async load({ accounts, problems }: LoadedAccounts): Promise<void> {
+    const broken = (error: JamiError, label: string | undefined, usable: boolean) => {
+      if (label !== undefined && !usable) this.#broken.set(label, error)
+      this.#reportLater(error, 'account')
+    }
+    for (const { error, label, usable } of problems) broken(error, label, usable)
+    for (const record of accounts) await this.#start(record).catch((error) => broken(JamiError.from(error), record.label, false))
     this.#refreshState()
   }
 
@@ -145,6 +151,13 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     void this.emit('error', { error: wrapped, source })
   }
 
+  /** What is found while the node is made: told when the program has had its turn to listen. */
+  #reportLater(error: unknown, source: string): void {
+    this.#env.clock.after(0, () => {
+      if (!this.#closed) this.#report(error, source)
+    })
+  }
+
   #own(account: Account): PublicAccount {
     for (const own of this.#accounts.values()) if (own === account) return own
     throw new JamiError('ERR_CLOSED', 'the account is not (or no longer) of this node')
@@ -175,6 +188,8 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       },
       local,
     )
+    for (const problem of local.problems) this.#reportLater(problem, `account ${record.label}`)
+    local.onProblem(({ error, source }) => this.#report(error, source))
     try {
       await local.start()
     } catch (error) {
@@ -210,6 +225,8 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       throw new JamiError('ERR_ARGUMENT', `label: got ${typeof label === 'string' ? `${label.length} characters` : typeof label}, allowed 1 to ${MAX_LABEL_LENGTH}`)
     const known = this.#accounts.get(label)
     if (known && !fresh) return known
+    const broken = this.#broken.get(label)
+    if (broken) throw broken // never a second account in the place of one that cannot be read
     if (known || this.#accounts.size >= MAX_ACCOUNTS)
       throw new JamiError('ERR_ARGUMENT', known ? `label ${label}: taken` : `accounts: got one more than the ${MAX_ACCOUNTS} allowed`)
     let opening = this.#opening.get(label)
