@@ -48,7 +48,9 @@ describe('options', () => {
   })
 
   it('that are texts never show in the error', () => {
-    const error = (() => { try { checkOptions({ password: 'secret\0' }, { password: is.text(0, 1000) }) } catch (e) { return e } })()
+    let error: unknown
+    try { checkOptions({ password: 'secret\0' }, { password: is.text(0, 1000) }) } catch (e) { error = e }
+    expect(error).toMatchObject({ code: 'ERR_ARGUMENT' })
     expect(JSON.stringify(error)).not.toContain('secret')
   })
 })

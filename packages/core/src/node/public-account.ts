@@ -1,4 +1,5 @@
 // An account as programs see it: events, contacts, conversations, channels. Wires the parts of LocalAccount to public objects.
+import { checkOptions, is } from '../base/arguments.ts'
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
@@ -12,10 +13,10 @@ import type { ConversationEntry } from '../contracts/conversations.ts'
 import type { PeerIdentity } from '../contracts/identity.ts'
 import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
-import type { Account, AccountEvents, Channel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList, PeerLike } from './api.ts'
+import type { Account, AccountEvents, Channel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList, Message, PeerLike } from './api.ts'
 import { channelName, channelStream, PROTOCOL_SCHEME, protocolOf } from './channel-stream.ts'
-import { EventHub } from './event-hub.ts'
-import { MessagePump } from './message-pump.ts'
+import { EventHub, MAX_BUFFER_SIZE } from './event-hub.ts'
+import { Timeline } from './timeline.ts'
 import { peerUri, PublicConversation } from './public-conversation.ts'
 
 const MAX_CHANNELS_PER_PEER = 16
@@ -47,7 +48,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   readonly presence: Account['presence']
   readonly profile: Account['profile']
   readonly #env: PublicAccountEnv
-  readonly #pump: MessagePump
+  readonly #timeline: Timeline<Message>
   /** Fires when the account stops: everything that waits ends with ERR_CLOSED. */
   readonly #life = new AbortController()
   readonly #shown = new Map<ConversationId, PublicConversation>() // bounded by the conversations
@@ -58,11 +59,16 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     super({ clock: env.clock, what: 'the account', events: ACCOUNT_EVENTS, onError: (error, event) => env.onError(error, `listener of ${event}`) })
     this.#env = env
     this.local = local
-    this.#pump = new MessagePump({
+    this.#timeline = new Timeline<Message>({
       conversations: local.conversations,
-      wanted: () => this.count('message') > 0,
-      deliver: (entry) => this.#deliver(entry),
-      onError: (error) => env.onError(error, 'message delivery'),
+      clock: env.clock,
+      listeners: () => this.count('message'),
+      show: (entry) => {
+        const message = this.#show(entry.conversation).show(entry)
+        return message.type === 'text' || message.type === 'unknown' ? message : undefined
+      },
+      tell: (message) => this.emit('message', message),
+      onError: (error) => env.onError(error, 'messages'),
     })
     const state = (peer: PeerLike): PresenceState => local.presence.state(peerUri(peer))
     this.presence = { get: state }
@@ -119,7 +125,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     let listening = true
     const off = super.on(event, listener, options)
     // what arrived before anybody listened; after the current turn, so that all listeners of a program are in place
-    if (event === 'message') queueMicrotask(() => this.#pump.wakeAll())
+    if (event === 'message') queueMicrotask(() => this.#timeline.wakeAll())
     if (event === 'contact:request' && !this.#life.signal.aborted && !options?.signal?.aborted) {
       for (const request of this.local.requests.pending()) queueMicrotask(() => {
         if (!listening || options?.signal?.aborted || this.local.requests.get(request.from) !== request) return
@@ -130,6 +136,12 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       listening = false
       off()
     }
+  }
+
+  override events<K extends keyof AccountEvents>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<AccountEvents[K]> {
+    if (event !== 'message') return super.events(event, options)
+    checkOptions(options, { signal: is.signal, bufferSize: is.whole(1, MAX_BUFFER_SIZE) })
+    return this.#timeline.read(options?.signal) as AsyncIterableIterator<AccountEvents[K]>
   }
 
   export(options: { password?: string; currentPassword?: string } = {}): Promise<Uint8Array> {
@@ -157,7 +169,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   /** Lets running listeners finish, then stops. */
   stop(graceMs: number): Promise<void> {
     this.#stopped ??= (async () => {
-      await withOp(this.#env.clock, { timeoutMs: graceMs }, 'running listeners', () => this.#pump.stop()).catch(() => {})
+      await withOp(this.#env.clock, { timeoutMs: graceMs }, 'running listeners', () => this.#timeline.stop()).catch(() => {})
       this.#life.abort(new JamiError('ERR_CLOSED', 'the account was stopped'))
       await this.local.stop()
       this.close()
@@ -207,11 +219,6 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     await this.emit('contact:request', this.#request(request))
   }
 
-  async #deliver(entry: ConversationEntry): Promise<void> {
-    const message = this.#show(entry.conversation).show(entry)
-    if (message.type === 'text' || message.type === 'unknown') await this.emit('message', message)
-  }
-
   /** Membership is told as it happens, whether or not anybody reads messages. */
   #tellMember(entry: ConversationEntry): void {
     const action = entry.type === 'member' ? MEMBER_ACTIONS[entry.fields.action ?? ''] : undefined
@@ -221,16 +228,18 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   #wire(): void {
     const { conversations, requests, presence, announcer } = this.local
     conversations.onEntry(({ entry, own }) => {
-      if (!own) this.#tellMember(entry)
-      this.#pump.wake(entry.conversation)
+      if (own) return
+      this.#tellMember(entry)
+      this.#timeline.wake(entry.conversation)
     })
     conversations.onReady(({ conversation }) => {
       void this.emit('conversation', { conversation: this.#show(conversation), action: 'ready' })
-      this.#pump.wake(conversation)
+      this.#timeline.wake(conversation)
     })
     conversations.onRemoved(({ conversation }) => {
       void this.emit('conversation', { conversation: this.#show(conversation), action: 'removed' })
       this.#shown.delete(conversation)
+      this.#timeline.forget(conversation)
     })
     conversations.onStatus(({ conversation, message, member, status }) =>
       void this.emit('message:status', { conversation: this.#show(conversation), messageId: message, member, status }))
