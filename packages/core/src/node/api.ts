@@ -234,7 +234,7 @@ interface MessageBase {
   readonly own: boolean
   readonly sentAt: Date
   readonly replyTo: MessageId | undefined
-  reply(text: string, options?: SendOptions): Promise<TextMessage>
+  reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
   /**
    * Resolves when a device of `to` (any other member) is known to have the message (`sent`, the default) or its user has seen
    * it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
