@@ -19,11 +19,11 @@ export function encodeNodes(nodes: readonly NodeInfo[]): Uint8Array {
 }
 
 /** Whole entries; a rest that is none costs itself only. */
-export function decodeNodes(blob: Uint8Array, family: 4 | 6): NodeInfo[] {
+export function decodeNodes(blob: Uint8Array, family: 4 | 6, most = MAX_NODES): NodeInfo[] {
   const host = family === 4 ? 4 : 16
   const size = 20 + host + 2
   const out: NodeInfo[] = []
-  for (let at = 0; at + size <= blob.length && out.length < MAX_NODES; at += size) {
+  for (let at = 0; at + size <= blob.length && out.length < most; at += size) {
     const port = ((blob[at + size - 2] ?? 0) << 8) | (blob[at + size - 1] ?? 0)
     out.push({ id: toHex(blob.subarray(at, at + 20)) as InfoHash, address: { host: bytesToHost(blob.subarray(at + 20, at + 20 + host)), port, family } })
   }
