@@ -4,6 +4,8 @@ export const MAX_FETCH_BYTES = 64 << 20
 /** Inflated bytes of one fetch (delta data, results and overhead counted), of one object, and objects of one fetch. */
 export const MAX_INFLATED_BYTES = 256 << 20
 export const MAX_OBJECT_BYTES = 8 << 20
+/** One object on our own disk: what any earlier version took. */
+export const MAX_STORED_OBJECT_BYTES = 64 << 20
 export const MAX_OBJECTS = 100_000
 /** Deltas on deltas, and instructions of one delta (git's own have one per 16 bytes or more). */
 export const MAX_DELTA_DEPTH = 50
