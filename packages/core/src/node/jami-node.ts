@@ -45,7 +45,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
   #closed: Promise<void> | undefined
 
   constructor(env: NodeEnv) {
-    super(env.clock, (error) => env.logger.error({ err: JamiError.from(error) }, 'a listener of node events failed'))
+    super({ clock: env.clock, what: 'the node', events: { state: true, error: true }, onError: (error) => env.logger.error({ err: JamiError.from(error) }, 'a listener of node events failed') })
     this.#env = env
     this.dht = new PublicDht({
       dht: env.dht, clock: env.clock, random: env.random,

@@ -21,6 +21,10 @@ import { peerUri, PublicConversation } from './public-conversation.ts'
 const MAX_CHANNELS_PER_PEER = 16
 const MEMBER_ACTIONS: Readonly<Record<string, AccountEvents['member']['action']>> = { add: 'added', join: 'joined', remove: 'left', ban: 'banned', unban: 'unbanned' }
 
+const ACCOUNT_EVENTS: Readonly<Record<keyof AccountEvents, true>> = {
+  message: true, 'message:status': true, typing: true, 'contact:request': true, contact: true, conversation: true, member: true, presence: true, online: true,
+}
+
 interface ProtocolHandler {
   readonly fn: (channel: Channel) => unknown
   readonly allow: 'contacts' | 'own-devices' | ((peer: { uri: AccountUri; device: DeviceId }) => boolean | Promise<boolean>)
@@ -51,7 +55,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   #stopped: Promise<void> | undefined
 
   constructor(env: PublicAccountEnv, local: LocalAccount) {
-    super(env.clock, (error) => env.onError(error, 'listener'))
+    super({ clock: env.clock, what: 'the account', events: ACCOUNT_EVENTS, onError: (error, event) => env.onError(error, `listener of ${event}`) })
     this.#env = env
     this.local = local
     this.#pump = new MessagePump({
@@ -119,7 +123,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     if (event === 'contact:request' && !this.#life.signal.aborted && !options?.signal?.aborted) {
       for (const request of this.local.requests.pending()) queueMicrotask(() => {
         if (!listening || options?.signal?.aborted || this.local.requests.get(request.from) !== request) return
-        void this.call(listener as (payload: ContactRequest) => unknown, this.#request(request))
+        void this.call('contact:request', listener as (payload: ContactRequest) => unknown, this.#request(request))
       })
     }
     return () => {
