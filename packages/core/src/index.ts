@@ -7,6 +7,7 @@ export type {
   Emitter, EventMessage, HistoryOptions, JamiNode, Message, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats, Peer, PeerLike, SendOptions, TextMessage,
   UnknownMessage,
 } from './node/api.ts'
+export { type BootstrapEntry, parseBootstrap } from './identity/bootstrap.ts'
 export { createJamiNode } from './node/create-node.ts'
 export { fileStorage } from './storage/file-storage.ts'
 export { memoryStorage } from './storage/memory-storage.ts'

@@ -7,6 +7,7 @@ import { throwIfAborted } from '../base/operation.ts'
 import type { Logger, LogLevel } from '../contracts/logger.ts'
 import type { BaseEnv } from '../contracts/module.ts'
 import { nodeCrypto } from '../crypto/node-crypto.ts'
+import { parseBootstrap } from '../identity/bootstrap.ts'
 import { nodeNetwork } from '../io/node-network.ts'
 import { nodeRandom } from '../io/node-random.ts'
 import { systemClock } from '../io/system-clock.ts'
@@ -29,7 +30,7 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   const { modules } = options
   if (!modules?.dht || !modules.connections || !modules.conversations)
     throw new JamiError('ERR_UNSUPPORTED', 'modules: got fewer than dht, connections and conversations (packages @jamikit/dht, ice, swarm)')
-  if (!Array.isArray(options.network?.bootstrap)) throw new JamiError('ERR_ARGUMENT', 'network.bootstrap: got nothing, allowed a list of host:port, maybe empty')
+  const bootstrap = parseBootstrap(options.network?.bootstrap, 'network.bootstrap').map(({ text }) => text)
   const clock = options.runtime?.clock ?? systemClock()
   const env: BaseEnv = {
     clock,
@@ -47,7 +48,7 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   }
   try {
     const records = await loadAccounts(storage)
-    const dht = modules.dht({ ...env, bootstrap: options.network.bootstrap, ...options.dht })
+    const dht = modules.dht({ ...env, bootstrap, ...options.dht, storage, prefix: 'dht' })
     const node = new Node({ ...env, dht, storage, modules, release })
     try {
       await dht.start()
