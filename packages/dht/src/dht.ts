@@ -101,7 +101,7 @@ class DhtNode implements Dht {
       if (kept) this.#nodeId = kept.nodeId
       const puts = (await this.#state?.loadPuts()) ?? []
       if (this.#stopped) return await this.#closeSockets()
-      const engine = this.#makeEngine()
+      const engine = this.#makeEngine(kept?.nodes)
       this.#engine = engine
       for (const family of [4, 6] as const) {
         const socket = this.#sockets[family]
@@ -110,7 +110,7 @@ class DhtNode implements Dht {
         engine.setEnabled(family, true)
       }
       for (const { key, id, packed } of puts) this.#restore(key, id, packed)
-      this.#state?.begin(() => ({ nodeId: this.#nodeId, nodes: new Uint8Array(0) }))
+      this.#state?.begin(() => ({ nodeId: this.#nodeId, nodes: engine.exportState() }))
     } catch (error) {
       await this.#closeSockets()
       throw error
@@ -119,13 +119,14 @@ class DhtNode implements Dht {
     this.#schedule()
   }
 
-  #makeEngine(): DhtEngine {
+  #makeEngine(state: Uint8Array | undefined): DhtEngine {
     const env = this.#env
     return new DhtEngine({
       nodeId: this.#nodeId, network: env.networkId ?? 0, maxStoreBytes: env.maxStoreBytes ?? MAX_STORE_BYTES, random: env.random,
-      wallTimeMs: () => env.clock.wallTimeMs(),
+      wallTimeMs: () => env.clock.wallTimeMs(), ...(state && state.length > 0 ? { state } : {}),
       send: (datagrams, to) => this.#send(datagrams, to),
       onStored: (key, value, expired) => this.#stored.emit({ key, value, expired }),
+      onProblem: (error) => env.logger.error({ err: error }, 'the DHT node has a problem'),
       onStatus: () => {
         this.#status.emit(this.status())
         this.#bootstrap.statusChanged()
