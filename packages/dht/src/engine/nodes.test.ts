@@ -22,6 +22,20 @@ describe('the table', () => {
     expect(table.get(idOf(7))).toBe(good)
   })
 
+  it('a wrong address that one lists does not hide a node that others list rightly, nor is everything tried for ever', () => {
+    const table = new NodeTable(4, idOf(1))
+    const heard: string[] = []
+    const node = table.mention(idOf(9), at('10.6.6.6'), 0, 1)
+    table.use(node, { nodeExpired: () => void heard.push('expired'), nodeRevived: () => void heard.push(`revived ${node.address.host}`) })
+    table.expire(node, 5)
+    expect([table.mention(idOf(9), at('10.9.0.1'), 6, 1), heard]).toEqual([node, ['expired', 'revived 10.9.0.1']])
+    for (let i = 0; i < 100; i++) table.mention(idOf(9), at(`10.6.6.${i}`), 7, 1)
+    expect(node.address.host).toBe('10.6.6.2')
+    table.confirm(idOf(9), at('10.9.0.1'), 8, how)
+    table.mention(idOf(9), at('10.6.6.6'), 9, 1)
+    expect(node.address.host).toBe('10.9.0.1')
+  })
+
   it('an address has one node: who answers from there now', () => {
     const table = new NodeTable(4, idOf(1))
     const before = table.confirm(idOf(7), at('10.1.0.1'), 0, how)
