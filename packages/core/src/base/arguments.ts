@@ -45,7 +45,7 @@ export const is = {
   oneOf: (...values: readonly string[]): Check => thing(values.map((value) => `'${value}'`).join(' or '), (value) => typeof value === 'string' && values.includes(value)),
   hex: (digits: number): Check => thing(`${digits} hex digits`, (value) => typeof value === 'string' && value.length === digits && /^[0-9a-f]+$/i.test(value)),
   /** An object with these methods. */
-  with: (what: string, ...methods: readonly string[]): Check => thing(`${what} (an object with ${methods.join(', ')})`, (value) => isObject(value) && methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')),
+  with: (what: string, ...methods: readonly string[]): Check => thing(methods.length > 0 ? `${what} (an object with ${methods.join(', ')})` : what, (value) => isObject(value) && methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')),
   listOf: (check: Check, max: number): Check => thing(`a list of at most ${max}, each ${check.allowed}`, (value) => Array.isArray(value) && value.length <= max && value.every(check.test)),
   either: (...checks: readonly Check[]): Check => thing(checks.map((check) => check.allowed).join(', or '), (value) => checks.some((check) => check.test(value))),
 } as const
@@ -72,8 +72,3 @@ export function checkOptions(options: unknown, shape: Shape, field = 'options'):
 }
 
 const names = (shape: Shape) => Object.keys(shape).join(', ') || 'no options'
-
-/** Half a surrogate pair cannot be written as UTF-8: it becomes U+FFFD, as String.prototype.toWellFormed() does. */
-export function wellFormed(text: string): string {
-  return text.replace(/\p{Surrogate}/gu, '\ufffd')
-}

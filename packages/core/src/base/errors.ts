@@ -21,8 +21,8 @@ export interface JamiErrorOptions {
 export class JamiError extends Error {
   // Bundlers rename a class that names itself in its own body, and declared fields would be printed as undefined.
   static {
-    Object.defineProperty(this, 'name', { value: 'JamiError', configurable: true })
-    Object.defineProperty(this.prototype, 'name', { value: 'JamiError', configurable: true, writable: true })
+    Object.defineProperty(JamiError, 'name', { value: 'JamiError', configurable: true })
+    Object.defineProperty(JamiError.prototype, 'name', { value: 'JamiError', configurable: true, writable: true })
   }
 
   declare readonly name: 'JamiError'

@@ -49,6 +49,12 @@ export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, 
   }
 }
 
+/** For calls that only wait: a program that has left the promise must not die of its rejection. */
+export function abandonable<T>(waiting: Promise<T>): Promise<T> {
+  waiting.catch(() => {})
+  return waiting
+}
+
 /** Resolves after `ms` on the clock. @throws ERR_ABORTED */
 export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -81,8 +81,8 @@ export interface Dht extends Service {
   listen(key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string; signal: AbortSignal }): AsyncIterable<DhtListenEvent>
   /**
    * Resolves when the first announcement is confirmed. Permanent puts are refreshed until cancelled or the DHT stops; where the DHT has a
-   * storage, those with an id of their own (not a random one) are kept there and go on at the next start, until the same id is put again
-   * and cancelled. @throws ERR_DHT_UNREACHABLE when no node took it, ERR_ARGUMENT, storage errors
+   * storage they go on after a restart for an hour, for programs to put them again (under the same `id`: else there are two for that hour).
+   * @throws ERR_DHT_UNREACHABLE when no node took it, ERR_ARGUMENT
    */
   put(key: InfoHash, value: DhtPut | DhtPackedPut, options?: { permanent?: boolean } & Op): Promise<DhtPutResult>
   /** Addresses changed: probe again, search again. */

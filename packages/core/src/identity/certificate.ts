@@ -26,6 +26,8 @@ export interface CertificateParts {
   readonly signatureOid: string
   /** First byte of the KeyUsage bits, undefined without the extension. */
   readonly keyUsage: number | undefined
+  /** How many CA certificates may stand between this CA and the leaf, undefined = any number. */
+  readonly pathLength: number | undefined
 }
 
 const parts = new WeakMap<Certificate, CertificateParts>()
@@ -118,7 +120,7 @@ function parseFresh(bytes: Uint8Array): Certificate {
   tbs.optional(0x82)
   const extensions = tbs.optional(0xa3)
   tbs.end()
-  const { isCa, keyUsage } = readExtensions(extensions?.body)
+  const { isCa, keyUsage, pathLength } = readExtensions(extensions?.body)
   const names = readName(subject, 'certificate subject')
   const x509 = secondOpinion(bytes, publicKey)
   const result: Certificate = Object.freeze({
@@ -135,7 +137,7 @@ function parseFresh(bytes: Uint8Array): Certificate {
     notAfterMs,
     serialHex: toHex(serial),
   })
-  parts.set(result, { x509, subject, issuer, signatureOid, keyUsage })
+  parts.set(result, { x509, subject, issuer, signatureOid, keyUsage, pathLength })
   return result
 }
 
@@ -156,10 +158,11 @@ function secondOpinion(bytes: Uint8Array, publicKey: Uint8Array): X509Certificat
   return x509
 }
 
-function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUsage: number | undefined } {
+function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUsage: number | undefined; pathLength: number | undefined } {
   let isCa = false
   let keyUsage: number | undefined
-  if (!wrapped) return { isCa, keyUsage }
+  let pathLength: number | undefined
+  if (!wrapped) return { isCa, keyUsage, pathLength }
   const outer = new DerReader(wrapped, 'certificate extensions')
   const list = outer.enter()
   outer.end()
@@ -176,11 +179,13 @@ function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUs
       const fields = value.enter()
       value.end()
       isCa = fields.optional(TAG.boolean)?.body[0] === 0xff
+      const most = fields.optional(TAG.integer)?.body
+      if (most) pathLength = most.length === 1 && (most[0] as number) < 0x80 ? (most[0] as number) : 0x7f // chains are shorter than that
     } else if (oid === OID.keyUsage) {
       const bits = value.next(TAG.bitString).body
       value.end()
       keyUsage = bits[1] ?? 0
     } else if (oid !== OID.subjectKeyId && critical) throw codecError('certificate extension', `critical ${oid}`, 'no unknown critical extension')
   }
-  return { isCa, keyUsage }
+  return { isCa, keyUsage, pathLength }
 }

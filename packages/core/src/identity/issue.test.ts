@@ -64,11 +64,12 @@ describe('createAccountIdentity', () => {
     for (const [level, certificate] of real.device.chain.entries()) expect(skeleton(certificate.der)).toEqual(skeleton(reference[level]?.der ?? new Uint8Array(0)))
   })
 
-  it('ACC-4 names are CN then UID, validity is ten years of 365 days, serials are positive and have 8 bytes', () => {
+  it('ACC-4 names are CN then UID, validity is from a day ago to ten years of 365 days from now, serials are positive and have 8 bytes', () => {
     for (const [level, certificate] of real.device.chain.entries()) {
       const x509 = new X509Certificate(certificate.pem)
       expect(x509.subject).toBe(`CN=${['Jami device', 'Jami', 'Jami CA'][level]}\nUID=${certificate.shortId}`)
-      expect([certificate.notBeforeMs, certificate.notAfterMs]).toEqual([Math.floor(WALL / 1000) * 1000, Math.floor(WALL / 1000) * 1000 + 3650 * 86_400_000])
+      const second = Math.floor(WALL / 1000) * 1000
+      expect([certificate.notBeforeMs, certificate.notAfterMs]).toEqual([second - 86_400_000, second + 3650 * 86_400_000])
       expect(certificate.serialHex).toMatch(/^[0-7][0-9a-f]{15}$/)
       expect([certificate.isCa, x509.ca]).toEqual([level > 0, level > 0])
     }
@@ -116,6 +117,20 @@ describe('devices', () => {
   it('need the key that the account certificate has', async () => {
     const { accountChain, device } = await createAccountIdentity(env(testCrypto()))
     await expect(issueDeviceCertificate(fast, { accountKey: device.privateKey, account: accountChain[0], devicePublicKey: device.privateKey.publicKey })).rejects.toMatchObject({ code: 'ERR_CERTIFICATE' })
+  })
+})
+
+describe('a clock that is wrong', () => {
+  const at = (wallTimeMs: number): IdentityEnv => ({ ...fast, clock: new ManualClock({ wallTimeMs }) })
+
+  it('when an account is made with a fast clock, peers whose clock is right or slow take it at once', async () => {
+    const { device } = await createAccountIdentity(at(WALL + 3_600_000))
+    for (const late of [0, -120_000, -22 * 3_600_000]) expect(verifyPeerChain(device.chain, { nowMs: WALL + late }).deviceId).toBe(device.deviceId)
+  })
+
+  it('when an account is made in 1970, it is not expired for those who live today', async () => {
+    const { device } = await createAccountIdentity(at(0))
+    expect(verifyPeerChain(device.chain, { nowMs: WALL }).deviceId).toBe(device.deviceId)
   })
 })
 

@@ -2,7 +2,7 @@
 // Proof: node/event-hub.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError } from '../base/errors.ts'
-import { withOp } from '../base/operation.ts'
+import { abandonable, withOp } from '../base/operation.ts'
 import { AsyncQueue } from '../base/queue.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Op } from '../contracts/service.ts'
@@ -10,7 +10,7 @@ import type { Emitter } from './api.ts'
 
 /** Events that wait in `events()` for a reader. */
 const BUFFER_SIZE = 1000
-const MAX_BUFFER_SIZE = 1_000_000
+export const MAX_BUFFER_SIZE = 1_000_000
 
 type Listener<M> = { [K in keyof M]?: Set<(payload: M[K]) => unknown> }
 
@@ -67,13 +67,10 @@ export class EventHub<M> implements Emitter<M> {
     } catch (error) {
       return Promise.reject(error)
     }
-    const waiting = this.waitFor(event, options)
-    waiting.catch(() => {}) // a program that has left it must not die of close()
-    return waiting
+    return abandonable(this.#waitFor(event, options))
   }
 
-  /** `once` of checked arguments. */
-  protected waitFor<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]> {
+  #waitFor<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]> {
     const { clock, what } = this.#options
     return withOp(clock, options, `waiting for ${String(event)}`, (signal) =>
       new Promise<M[K]>((resolve, reject) => {
