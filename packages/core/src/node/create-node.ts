@@ -29,7 +29,7 @@ const OPTIONS: Shape = {
   modules: is.with('modules'),
   runtime: is.with('parts of the runtime'),
 }
-const NETWORK: Shape = { bootstrap: is.listOf(is.text(1, 300), 1000) }
+const NETWORK: Shape = { bootstrap: { allowed: 'a list of host:port, maybe empty', test: Array.isArray } } // its entries: parseBootstrap
 const DHT: Shape = { port: is.whole(0, 65_535), networkId: is.whole(0, 0xffff_ffff), maxStoreBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
 const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function }
 const RUNTIME: Shape = {
