@@ -8,5 +8,6 @@ export type {
   UnknownMessage,
 } from './node/api.ts'
 export { createJamiNode } from './node/create-node.ts'
-export { fileStorage } from './storage/file-storage.ts'
+export { fileStorage, type FileStorageOptions } from './storage/file-storage.ts'
 export { memoryStorage } from './storage/memory-storage.ts'
+export { type EncryptionKey, sealedStorage, type SealedStorageOptions } from './storage/sealed-storage.ts'

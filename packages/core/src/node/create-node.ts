@@ -10,10 +10,9 @@ import { nodeCrypto } from '../crypto/node-crypto.ts'
 import { nodeNetwork } from '../io/node-network.ts'
 import { nodeRandom } from '../io/node-random.ts'
 import { systemClock } from '../io/system-clock.ts'
-import { fileStorage } from '../storage/file-storage.ts'
-import { memoryStorage } from '../storage/memory-storage.ts'
 import type { JamiNode, NodeOptions } from './api.ts'
 import { Node } from './jami-node.ts'
+import { openStorage } from './open-storage.ts'
 
 function loggerOf(logger: Logger | LogLevel | undefined): Logger {
   if (logger === undefined) return silentLogger
@@ -22,7 +21,7 @@ function loggerOf(logger: Logger | LogLevel | undefined): Logger {
 
 /**
  * Starts a node: resolves when the profile is open and its accounts are loaded, and does not wait for the network.
- * @throws ERR_STORAGE_LOCKED, ERR_STORAGE_CORRUPT, ERR_ARGUMENT, ERR_ABORTED
+ * @throws ERR_STORAGE_LOCKED, ERR_STORAGE_CORRUPT, ERR_PASSWORD (`encryptionKey`), ERR_ARGUMENT, ERR_ABORTED
  */
 export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   throwIfAborted(options.signal)
@@ -38,13 +37,12 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
     network: options.runtime?.network ?? nodeNetwork(),
     logger: loggerOf(options.logger),
   }
-  const storage = typeof options.storage === 'string' ? fileStorage(options.storage) : (options.storage ?? memoryStorage())
-  const ownStorage = storage !== options.storage
-  const lock = await storage.lock()
-  const release = async () => {
-    await lock[Symbol.asyncDispose]()
-    if (ownStorage) await storage.close()
-  }
+  const problems: JamiError[] = [] // bounded by what one opening finds
+  let report = (problem: JamiError): void => void problems.push(problem)
+  const { storage, release } = await openStorage(options, (problem) => {
+    env.logger.warn({ err: problem }, 'storage')
+    if (problem.code !== 'ERR_STORAGE_IO') report(problem)
+  })
   try {
     const records = await loadAccounts(storage)
     const dht = modules.dht({ ...env, bootstrap: options.network.bootstrap, ...options.dht })
@@ -59,6 +57,8 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
     }
     const onAbort = () => void node.close()
     options.signal?.addEventListener('abort', onAbort, { once: true })
+    report = (error) => void node.emit('error', { error, source: 'storage' })
+    setImmediate(() => problems.splice(0).forEach(report)) // when whoever waits for the node listens
     return node
   } catch (error) {
     await release().catch(() => {})

@@ -84,12 +84,13 @@ function positionBytes(position: number): Uint8Array {
   return bytes
 }
 
-/** Undefined for zeros: no frame begins there. @throws ERR_STORAGE_CORRUPT */
-export function readHead(path: string, key: Uint8Array, head: Uint8Array, position: number): Frame | undefined {
+/** Undefined for zeros: no frame begins there. @param key left out where only frames that are opened count @throws ERR_STORAGE_CORRUPT */
+export function readHead(path: string, key: Uint8Array | undefined, head: Uint8Array, position: number): Frame | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.length)
   const [length, offset] = head.length < HEAD ? [0, 0] : [view.getUint32(0), Number(view.getBigUint64(4))]
   if (head.length === HEAD && head.every((byte) => byte === 0)) return undefined
-  if (length === 0 || length > BLOCK - (position % BLOCK) - OVERHEAD || offset > Number.MAX_SAFE_INTEGER || !equalBytes(headOf(key, position, offset, length), head)) throw corruptFile(path, `damaged frame at byte ${position}`)
+  const wrong = length === 0 || length > BLOCK - (position % BLOCK) - OVERHEAD || offset > Number.MAX_SAFE_INTEGER
+  if (wrong || (key && !equalBytes(headOf(key, position, offset, length), head))) throw corruptFile(path, `damaged frame at byte ${position}`)
   return { position, offset, length }
 }
 
@@ -121,7 +122,7 @@ export function sealFrames(key: Uint8Array, end: number, size: number, bytes: Ui
 }
 
 /** The whole frames in a piece of the file that begins at `start` with a frame. Ends at an incomplete one. @throws ERR_STORAGE_CORRUPT */
-export function* framesIn(path: string, key: Uint8Array, bytes: Uint8Array, start: number): Iterable<Frame> {
+export function* framesIn(path: string, key: Uint8Array | undefined, bytes: Uint8Array, start: number): Iterable<Frame> {
   for (let at = 0; ; ) {
     const space = BLOCK - ((start + at) % BLOCK)
     if (bytes.length - at < Math.min(space, HEAD)) return

@@ -315,10 +315,10 @@ export class SealedFiles {
     const out = new Uint8Array(to - from)
     let at = from
     for (let block = await this.#blockOf(path, file, from); at < to && blockStart(block) < file.end; ) {
-      const blocks = Math.min(PIECE_BLOCKS, Math.ceil((to - at) / BLOCK_PLAIN) + 1)
+      const blocks = Math.min(PIECE_BLOCKS, Math.ceil((to - at) / BLOCK_PLAIN))
       const start = blockStart(block)
       const bytes = (await this.#inner.read(name, { start, length: Math.min(file.end, (block + blocks) * BLOCK) - start })) ?? new Uint8Array(0)
-      for (const frame of framesIn(path, file.key, bytes, start)) {
+      for (const frame of framesIn(path, undefined, bytes, start)) {
         if (frame.offset + frame.length <= at) continue
         if (frame.offset >= to) break
         const plain = frame.offset <= at ? openFrame(file.key, bytes, start, frame) : undefined
@@ -353,7 +353,7 @@ export class SealedFiles {
     const block = await this.#blockOf(path, file, size)
     const start = blockStart(block)
     const bytes = (await this.#inner.read(this.#sealed(path), { start, length: (block + 1) * BLOCK - start })) ?? new Uint8Array(0)
-    for (const frame of framesIn(path, file.key, bytes, start)) if (frame.offset === size && openFrame(file.key, bytes, start, frame)) return frame.position
+    for (const frame of framesIn(path, undefined, bytes, start)) if (frame.offset === size && openFrame(file.key, bytes, start, frame)) return frame.position
     return undefined
   }
 }

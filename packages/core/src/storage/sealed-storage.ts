@@ -10,12 +10,16 @@ import { checkKey, checkOps, checkPrefix, checkRange, checkSize } from './keys.t
 import { checkEncryptionKey, type EncryptionKey, SealKeys } from './seal-keys.ts'
 import { SealedFiles } from './sealed-files.ts'
 
+export type { EncryptionKey }
+
 const HEADER = 'seal/header'
 const MOVE = 'seal/move'
 
 export interface SealedStorageOptions {
   /** Told of records that do not open; no call fails for them until somebody asks for that record. */
   onProblem?: (problem: JamiError) => void
+  /** `close()` leaves `inner` open. */
+  keepOpen?: boolean
 }
 
 /** True when only its key opens a storage. */
@@ -171,7 +175,7 @@ class SealedStorage implements Storage {
     try {
       await opened?.files.close()
     } finally {
-      await this.#inner.close()
+      if (!this.#options.keepOpen) await this.#inner.close()
     }
   }
 
