@@ -1,5 +1,5 @@
 // The storage that a node's options ask for: a directory, an adapter or memory, sealed when there is a key; taken for this process.
-// Proof: node/open-storage.test.ts; packages/jamikit/test/sealed-profile.test.ts.
+// Proof: node/open-storage.test.ts, node/create-node.test.ts.
 import { JamiError } from '../base/errors.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { fileStorage } from '../storage/file-storage.ts'

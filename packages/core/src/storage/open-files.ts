@@ -71,7 +71,7 @@ export class OpenFiles {
     const file = this.#hold(path) ?? (await this.queue.run(path, () => this.#take(path, false)).catch(missingOnly))
     if (!file) return undefined
     try {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, (this.visible(path) ?? file.size) - start)))
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, file.size - start)))
       let at = 0
       while (at < bytes.length) {
         const { bytesRead } = await file.handle.read(bytes, at, bytes.length - at, start + at)
@@ -110,7 +110,7 @@ export class OpenFiles {
     })
   }
 
-  /** How much of a file readers may see, when that is less than the disk tells. */
+  /** How much of a file readers may see, when that may be less than the disk tells: then they read it here. */
   visible(path: string): number | undefined {
     return this.#torn.get(path) ?? this.#open.get(path)?.size
   }
@@ -163,7 +163,7 @@ export class OpenFiles {
     try {
       const found = await handle.stat()
       if (!found.isFile()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
-      const file: OpenFile = { handle, appends, size: found.size, fresh: appends, users: 1, dropped: false }
+      const file: OpenFile = { handle, appends, size: this.#torn.get(path) ?? found.size, fresh: appends, users: 1, dropped: false }
       this.#open.set(path, file)
       for (const [name, other] of this.#open) {
         if (this.#open.size <= MAX_OPEN) break
