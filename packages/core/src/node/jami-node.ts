@@ -60,6 +60,11 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     return this.#state
   }
 
+  /** Something failed where nobody waits: told as `error`. */
+  report(error: unknown, source: string): void {
+    this.#problems.report(error, source)
+  }
+
   /** Starts the accounts that are kept. */
   async load(kept: LoadedAccounts): Promise<void> {
     await this.accounts.load(kept)
