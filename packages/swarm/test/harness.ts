@@ -2,21 +2,20 @@
 import { silentLogger } from '@jamikit/core/base'
 import { utf8 } from '@jamikit/core/codec'
 import type { AccountUri, ConversationId, DeviceIdentity, Storage } from '@jamikit/core/contracts'
-import { ManualClock, testCrypto, testIdentity } from '@jamikit/core/testing'
+import { testCrypto } from '@jamikit/core/testing'
 import { Conversation, type ConversationEnv } from '../src/conversation/conversation.ts'
 import { signedCommit, unsignedCommit } from '../src/repo/commit.ts'
 import { printBody } from '../src/repo/commit-body.ts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
 import { buildTrees, type Paths } from '../src/repo/repository.ts'
 import { memoryFiles } from './memory.ts'
-import { decodePack, reachableObjects } from './packs.ts'
-import { bundlePack } from './vectors.ts'
+import { reachableObjects } from './packs.ts'
+import { alice, bob, carol, clock } from './people.ts'
 
-export const clock = new ManualClock()
+export { alice, bob, carol, clock }
+export { bundle } from './vectors.ts'
+
 export const crypto = testCrypto()
-export const alice = testIdentity(0).device
-export const bob = testIdentity(1).device
-export const carol = testIdentity(2).device
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
@@ -87,9 +86,4 @@ export async function forge(c: Conversation, f: Forgery): Promise<{ head: Oid; o
   const commit: GitObject = { type: 'commit', data: f.mangle?.(signed) ?? signed }
   keep(commit)
   return { head: objectId(commit), objects }
-}
-
-/** Objects of a captured bundle. */
-export function bundle(name: string): Map<Oid, GitObject> {
-  return decodePack(bundlePack(name))
 }
