@@ -96,3 +96,27 @@ export const ASK_INVITE_MS = 60_000
 export const TYPING_MS = 12_000
 /** Remembered idempotency keys per conversation. */
 export const MAX_KEYS = 10_000
+/** Commits that one fetch may bring. */
+export const MAX_FETCHED_COMMITS = 100_000
+/** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
+export const MAX_ENTRIES_PER_COMMIT = 50_000
+export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** Commits whose signatures are verified at the same time. */
+export const VALIDATIONS_AT_ONCE = 8
+/** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
+export const MAX_TEXT_LENGTH = 65_536
+/** Characters of any other member of a commit's message, and members that programs get. */
+export const MAX_FIELD_LENGTH = 4_096
+export const MAX_FIELDS = 32
+/** A commit is written at the time of what it builds on when our clock is behind, but not above this, s. */
+export const MAX_TIME_AHEAD_S = 86_400
+/** Best common ancestors that a merge looks at. */
+export const MAX_MERGE_BASES = 16
+/** Commits of ours that a peer's new commits build on, in one fetch. */
+export const MAX_JOINTS = 1_024
+/** A fetch that our own disk kept from being stored is tried again at least this often while the peer is connected, ms. */
+export const STORAGE_RETRY_MAX_MS = 60_000
+/** A peer that had more than we has merged after this, ms. */
+export const MERGED_BY_PEER_MS = 300
+/** Conversations whose answers to fetches are kept. */
+export const MAX_ANSWER_CACHES = 64
