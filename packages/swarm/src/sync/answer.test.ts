@@ -86,6 +86,14 @@ describe('answers', () => {
     await expect(sent(history, [history.head], [])).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
   })
 
+  it('folders in folders have a bound', async () => {
+    const history = new MapHistory()
+    history.commit({ [`${'d/'.repeat(7)}x`]: '1' })
+    expect(await sent(history, [history.head], [])).toHaveLength(10)
+    history.commit({ [`${'d/'.repeat(8)}x`]: '2' })
+    await expect(sent(history, [history.head], [])).rejects.toMatchObject({ code: 'ERR_LIMIT' })
+  })
+
   it('an answer has a bound on trees and files', async () => {
     const history = new MapHistory()
     for (let i = 0; i < 11; i++) {
@@ -94,6 +102,17 @@ describe('answers', () => {
       history.add({ type: 'commit', data: utf8(`tree ${objectId(tree)}\n${history.head && `parent ${history.head}\n`}\nx`) })
     }
     await expect(sent(history, [history.head], [])).rejects.toMatchObject({ code: 'ERR_LIMIT', details: { got: 200_001, allowed: 200_000 } })
+    history.reads = []
     expect((await sent(history, [history.row(9).oid], [])).length).toBe(10 * 20_001)
+    expect(history.reads).toHaveLength(10) // each was at hand as the parent of the next one
+    // what was read long ago is read again, not kept
+    const first = history.row(0)
+    const again = history.add({ type: 'commit', data: utf8(`tree ${history.row(1).tree}\nparent ${first.oid}\n\nagain`) })
+    const other: GitObject = { type: 'tree', data: encodeTree([{ mode: BLOB_MODE, name: 'x', oid: 'e'.repeat(40) }]) }
+    history.objects.set(objectId(other), other)
+    const late = history.add({ type: 'commit', data: utf8(`tree ${objectId(other)}\nparent ${first.oid}\n\nlate`) })
+    history.reads = []
+    await sent(history, [history.row(8).oid, again, late], [])
+    expect(history.reads.filter((oid) => oid === first.tree)).toHaveLength(2)
   }, 30_000)
 })

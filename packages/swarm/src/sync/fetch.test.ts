@@ -85,7 +85,7 @@ describe('a fetch', () => {
     const good = await fetched([refs, ...packets, FLUSH], { limits: { bytes: counted } })
     expect(good.result).toMatchObject({ pack: { count: 10, path: 'scratch/pack' } })
     const bad = await fetched([refs, ...packets, FLUSH], { limits: { bytes: counted - 1 } })
-    expect(bad.result).toMatchObject({ code: 'ERR_LIMIT' })
+    expect(bad.result).toMatchObject({ code: 'ERR_LIMIT', details: { head } }) // so that it is remembered
     expect(bad.files.contents.size).toBe(0)
   })
 

@@ -92,6 +92,18 @@ describe('packs of git', () => {
   })
 })
 
+describe('a scratch file that changes under us', () => {
+  it('gives damage, not another object', async () => {
+    const files = new MemoryScratch()
+    const one = { type: 'blob' as const, data: new Uint8Array(300_000) }
+    const stored = (fill: number) => deflateSync(one.data.fill(fill), { level: 0 })
+    const received = await receive(rawPack([rawEntry(3, 300_000, NONE, stored(1))]), { files })
+    files.contents.set('scratch/pack', rawPack([rawEntry(3, 300_000, NONE, stored(2))]))
+    const [{ oid } = { oid: '' }] = received.entries()
+    await expect(received.read(oid)).rejects.toThrow('damaged')
+  })
+})
+
 describe('packs that lie', () => {
   const good = encodePack([blob('one'), blob('two'), { type: 'tree', data: NONE }])
 
