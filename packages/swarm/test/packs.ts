@@ -30,7 +30,7 @@ export function rawPack(entries: readonly Uint8Array[], declared = entries.lengt
   head.write('PACK')
   head.writeUInt32BE(2, 4)
   head.writeUInt32BE(declared, 8)
-  const body = concatBytes(head, ...entries)
+  const body = new Uint8Array(Buffer.concat([head, ...entries]))
   return concatBytes(body, sha1(body))
 }
 

@@ -1,32 +1,50 @@
 // Storage in a directory: records in an append-only log that is held in memory and replayed at open, files as ordinary files.
 // A batch is one appended frame and one fdatasync; batches that wait meanwhile share the next one.
-//   <dir>/lock  <dir>/records.log  <dir>/files/<prefix>/…  <dir>/scratch/
+//   <dir>/lock.<nonce>  <dir>/records.log  <dir>/files/<prefix>/…  <dir>/scratch/
 // Proof: storage/file-storage.test.ts with testing/suites/storage.ts, and a process killed at random (kill -9).
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { JamiError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
+import { toHex } from '../codec/bytes.ts'
+import type { Clock } from '../contracts/clock.ts'
 import type { FileTree, Storage, StorageOp } from '../contracts/storage.ts'
-import { ioError, makeDirectory, syncDirectory, writeFully } from './disk.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { backgroundClock, systemClock } from '../io/system-clock.ts'
+import { draftIn, ioError, makeDirectory, replaceFile, sweepScratch, syncDirectory, writeFully } from './disk.ts'
 import { diskTree } from './disk-tree.ts'
 import { KeyIndex } from './key-index.ts'
 import { checkKey, checkOps, checkPrefix } from './keys.ts'
 import { OpenFiles } from './open-files.ts'
 import { takeLock } from './profile-lock.ts'
-import { encodeFrame, LOG_HEADER, OP_OVERHEAD, replay } from './record-log.ts'
+import { type Damage, encodeFrame, LOG_HEADER, OP_OVERHEAD, replay } from './record-log.ts'
 
 /** The log is rewritten when more than half of it, and at least this much, is out of date. */
 const MIN_GARBAGE_BYTES = 1 << 20
+/** A log that was damaged, as it was found; a name of its own for each. */
+const DAMAGED = 'records.damaged.'
 /** Frames of a rewritten log. */
 const REWRITE_FRAME_BYTES = 4 << 20
 
-/** Opens at the first call; nothing is created before. @param directory made with mode 0700 when missing */
-export function fileStorage(directory: string): Storage {
-  return new FileStorage(resolve(directory))
+export interface FileStorageOptions {
+  /** Told of what the owner should know and no call fails for: rights that let others read, a damaged part of the log, a lock that was lost. */
+  onProblem?: (problem: JamiError) => void
+  /** Replaces the system's; for tests. */
+  clock?: Clock
+}
+
+/**
+ * Opens at the first call; nothing is created before. @param directory made with mode 0700 when missing
+ * @throws ERR_ARGUMENT for an empty name
+ */
+export function fileStorage(directory: string, options: FileStorageOptions = {}): Storage {
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) throw new JamiError('ERR_ARGUMENT', `storage directory: got ${JSON.stringify(directory) ?? typeof directory}, allowed the path of a directory`)
+  return new FileStorage(resolve(directory), options)
 }
 
 class FileStorage implements Storage {
   readonly #directory: string
+  readonly #options: FileStorageOptions
   readonly #logPath: string
   readonly #records = new Map<string, Uint8Array>() // bounded by the disk's owner: mirrors the log
   #keys = new KeyIndex()
@@ -42,8 +60,9 @@ class FileStorage implements Storage {
   #closing: Promise<void> | undefined
   #lock: AsyncDisposable | undefined
 
-  constructor(directory: string) {
+  constructor(directory: string, options: FileStorageOptions) {
     this.#directory = directory
+    this.#options = options
     this.#logPath = join(directory, 'records.log')
   }
 
@@ -92,19 +111,17 @@ class FileStorage implements Storage {
 
   async lock(): Promise<AsyncDisposable> {
     if (this.#closing) throw closedError()
-    const taken = await takeLock(this.#directory).catch((error: unknown) => {
+    const { clock } = this.#options
+    const onLost = (error: JamiError) => {
+      this.#broken = error
+      this.#options.onProblem?.(error)
+    }
+    const taken = await takeLock(this.#directory, { clock: clock ?? systemClock(), background: clock ?? backgroundClock(), onLost }).catch((error: unknown) => {
       throw ioError(error)
     })
     this.#lock = taken
-    await this.#sweep()
+    await sweepScratch(join(this.#directory, 'scratch'))
     return taken
-  }
-
-  /** Takes away what dead processes left half written. Only the owner of the profile may. */
-  async #sweep(): Promise<void> {
-    const scratch = join(this.#directory, 'scratch')
-    const names = await readdir(scratch).catch(() => [])
-    for (const name of names) if (/^\d+\.\d+$/.test(name) && !name.startsWith(`${process.pid}.`)) await rm(join(scratch, name), { force: true })
   }
 
   close(): Promise<void> {
@@ -122,6 +139,7 @@ class FileStorage implements Storage {
 
   #open(): Promise<string> {
     if (this.#closing) return Promise.reject(closedError())
+    if (this.#broken) return Promise.reject(this.#broken)
     this.#opening ??= this.#load().catch((error: unknown) => {
       throw ioError(error)
     })
@@ -137,10 +155,15 @@ class FileStorage implements Storage {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Uint8Array(0)
       throw error
     })
-    const { end } = replay(bytes, this.#records)
+    const { end, damage } = replay(bytes, this.#records)
     this.#keys = new KeyIndex(this.#records.keys())
     for (const [key, value] of this.#records) this.#liveBytes += costOf(key, value)
     this.#log = await open(this.#logPath, 'a', 0o600)
+    await this.#checkRights()
+    if (damage.length > 0) {
+      await this.#setAside(bytes, damage)
+      return scratch
+    }
     if (bytes.length > end) await this.#log.truncate(end) // a write that never finished
     this.#end = end
     if (end === 0) {
@@ -152,6 +175,27 @@ class FileStorage implements Storage {
     return scratch
   }
 
+  /** Goes on with what can be read; the log as it is stays beside it. */
+  async #setAside(bytes: Uint8Array, damage: readonly Damage[]): Promise<void> {
+    const name = `${DAMAGED}${toHex(sha256(bytes)).slice(0, 8)}`
+    await replaceFile(join(this.#directory, name), bytes, join(this.#directory, 'scratch'), true)
+    this.#end = bytes.length
+    await this.#rewrite()
+    const places = damage.slice(0, 10).map(({ what, position }) => `${what} at byte ${position}`)
+    this.#options.onProblem?.(
+      new JamiError('ERR_STORAGE_CORRUPT', `record log of ${this.#directory}: damaged ${places.join(', ')}; what could be read is kept, the damaged log is in ${name}`, { details: { damage: damage.slice(0, 10), kept: name } }),
+    )
+  }
+
+  async #checkRights(): Promise<void> {
+    if (process.platform === 'win32') return
+    const tell = (what: string, mode: number, allowed: string) =>
+      this.#options.onProblem?.(new JamiError('ERR_STORAGE_IO', `${what} ${this.#directory}: got mode ${(mode & 0o777).toString(8)}, others can get at the keys in it, allowed ${allowed}`, { details: { mode: mode & 0o777 } }))
+    const [directory, log] = [(await stat(this.#directory)).mode, (await stat(this.#logPath)).mode]
+    if ((directory & 0o022) !== 0) tell('profile', directory, 'at most 755')
+    if ((log & 0o077) !== 0) tell('record log of', log, '600')
+  }
+
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const purgeAt = this.#waiting.findIndex(({ purge }) => purge !== undefined)
@@ -161,7 +205,7 @@ class FileStorage implements Storage {
           const ops = group.flatMap((batch) => batch.ops)
           await this.#append(ops)
           this.#apply(ops)
-        } else await this.#rewrite(group[0].purge)
+        } else await this.#purge(group[0].purge)
         for (const batch of group) batch.done.resolve()
       } catch (error) {
         for (const batch of group) batch.done.reject(ioError(error))
@@ -209,16 +253,20 @@ class FileStorage implements Storage {
     }
   }
 
+  async #purge(prefix: string): Promise<void> {
+    await this.#rewrite(prefix)
+    for (const name of await readdir(this.#directory)) if (name.startsWith(DAMAGED)) await rm(join(this.#directory, name), { force: true })
+  }
+
   /** Writes a log without what is out of date and puts it in the old one's place. A failure leaves the old one. @param without keys that go, too */
   async #rewrite(without?: string): Promise<void> {
     if (this.#broken) throw this.#broken
     const gone = without === undefined ? [] : this.#keys.startingWith(without)
     const left = new Set(gone)
-    const path = join(this.#directory, 'scratch', 'records.log')
+    const path = draftIn(join(this.#directory, 'scratch'))
     let handle: FileHandle | undefined
     try {
-      await rm(path, { force: true })
-      handle = await open(path, 'a', 0o600)
+      handle = await open(path, 'ax', 0o600)
       let end = LOG_HEADER.length
       await writeFully(handle, LOG_HEADER)
       for (const ops of framesOf(this.#records, left)) {
@@ -234,6 +282,9 @@ class FileStorage implements Storage {
       handle = old
       this.#apply(gone.map((key) => ({ key, value: null })))
       await syncDirectory(this.#directory)
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
     } finally {
       await handle?.close()
     }

@@ -7,10 +7,13 @@ const MAX_KEY = 512
 /** Records are small state that is kept in memory; what is larger belongs into files. */
 export const MAX_RECORD_BYTES = 8 << 20
 
+export function isKey(key: unknown): key is string {
+  return typeof key === 'string' && key.length <= MAX_KEY && /^[A-Za-z0-9._/-]+$/.test(key) && key.split('/').every((s) => s !== '' && s !== '.' && s !== '..')
+}
+
 /** @throws ERR_ARGUMENT unless 1 to 512 characters of `[A-Za-z0-9._/-]` without empty, `.` or `..` segments */
 export function checkKey(key: string, field = 'storage key'): void {
-  const ok = typeof key === 'string' && key.length <= MAX_KEY && /^[A-Za-z0-9._/-]+$/.test(key) && key.split('/').every((s) => s !== '' && s !== '.' && s !== '..')
-  if (!ok) throw new JamiError('ERR_ARGUMENT', `${field}: got ${JSON.stringify(String(key).slice(0, 80))}, allowed 1 to ${MAX_KEY} of A-Z a-z 0-9 . _ / - without empty, . or .. segments`)
+  if (!isKey(key)) throw new JamiError('ERR_ARGUMENT', `${field}: got ${JSON.stringify(String(key).slice(0, 80))}, allowed 1 to ${MAX_KEY} of A-Z a-z 0-9 . _ / - without empty, . or .. segments`)
 }
 
 /** A prefix of keys: may be empty and may end anywhere. */

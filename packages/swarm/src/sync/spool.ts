@@ -1,14 +1,11 @@
 // Where the bytes of a pack wait while they are looked at: in memory while they are few, else in a scratch file. docs/protocol/04 §3.9.
 // Proof: sync/spool.test.ts.
 import { JamiError } from '@jamikit/core/base'
+import type { FileTree } from '@jamikit/core/contracts'
 import { SPOOL_MEMORY_BYTES } from '../defaults.ts'
 
 /** What the spool asks of a conversation's file tree. */
-export interface ScratchFiles {
-  read(path: string, range: { start: number; length: number }): Promise<Uint8Array | undefined>
-  append(path: string, bytes: Uint8Array, options?: { durable?: boolean }): Promise<number>
-  remove(path: string): Promise<void>
-}
+export type ScratchFiles = Pick<FileTree, 'read' | 'append' | 'remove'>
 
 /** A path that nobody else uses at the same time. What is left there of an earlier run is taken away. */
 export interface Scratch {
