@@ -49,6 +49,8 @@ export interface NetworkOptions {
 export interface NodeOptions {
   /** A directory, or a storage adapter. Default: memory, gone at the end. */
   storage?: Storage | string
+  /** Seals everything that the storage keeps: 32 random bytes, or a function that gives them. The profile opens with this key only, and is lost without it. */
+  encryptionKey?: Uint8Array | (() => Uint8Array | Promise<Uint8Array>)
   network: NetworkOptions
   dht?: { /** UDP port, default any. */ port?: number; networkId?: number; maxStoreBytes?: number }
   /** A pino-like logger, `console`, or a level (then JSON lines go to stderr). Default: silent. */
@@ -234,7 +236,7 @@ interface MessageBase {
   readonly own: boolean
   readonly sentAt: Date
   readonly replyTo: MessageId | undefined
-  reply(text: string, options?: SendOptions): Promise<TextMessage>
+  reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
   /**
    * Resolves when a device of `to` (any other member) is known to have the message (`sent`, the default) or its user has seen
    * it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT

@@ -1,12 +1,13 @@
 // A peer as seen by one of our accounts: its devices, and channels to the first of them that takes one.
 // docs/protocol/02 §4.4. Proof: node/jami-node.test.ts.
-import { checkOptions, OP } from '../base/arguments.ts'
+import { checkArgument, checkOptions, OP } from '../base/arguments.ts'
 import { JamiError } from '../base/errors.ts'
 import { abortError } from '../base/operation.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
 import type { Channel, Peer } from './api.ts'
 import { channelName, channelStream } from './channel-stream.ts'
+import { PROTOCOL } from './limits.ts'
 import type { PublicAccount } from './public-account.ts'
 import { DEVICE_ID, parseDeviceId } from './public-ids.ts'
 
@@ -33,8 +34,9 @@ export class PeerView implements Peer {
   }
 
   async openChannel(protocol: string, options: { device?: string } & Op = {}): Promise<Channel> {
-    const name = channelName(protocol)
+    checkArgument('protocol', protocol, PROTOCOL)
     checkOptions(options, OPEN)
+    const name = channelName(protocol)
     const { device, ...op } = options
     const only = device === undefined ? this.#device : parseDeviceId(device)
     const { connections, presence } = this.#account.local

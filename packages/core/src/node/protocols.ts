@@ -7,7 +7,8 @@ import type { ConnectionManager } from '../contracts/connection-manager.ts'
 import type { PeerIdentity } from '../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import type { Channel, Channels } from './api.ts'
-import { channelName, channelStream, PROTOCOL_SCHEME, protocolOf } from './channel-stream.ts'
+import { channelStream, PROTOCOL_SCHEME, protocolOf } from './channel-stream.ts'
+import { PROTOCOL } from './limits.ts'
 
 const MAX_CHANNELS_PER_PEER = 16
 const OPTIONS = { allow: is.either(is.oneOf('contacts', 'own-devices'), is.function), maxPerPeer: is.whole(1, 65_535) }
@@ -39,7 +40,7 @@ export class Protocols implements Channels {
   }
 
   handle(protocol: string, fn: (channel: Channel) => unknown, options: Parameters<Channels['handle']>[2] = {}): () => void {
-    channelName(protocol)
+    checkArgument('protocol', protocol, PROTOCOL)
     checkArgument('fn', fn, is.function)
     checkOptions(options, OPTIONS)
     if (this.#handlers.has(protocol)) throw argumentError('protocol', `${protocol}, which has a handler already`, 'one handler a protocol')

@@ -14,7 +14,8 @@ import { MESSAGE_ID, parseMessageId, PEER, peerUri } from './public-ids.ts'
 import { messageOf } from './public-message.ts'
 
 const TEXT = is.text(1, MAX_TEXT_LENGTH)
-const SEND = { ...OP, replyTo: MESSAGE_ID, idempotencyKey: is.text(1, MAX_KEY_LENGTH) }
+const REPLY = { ...OP, idempotencyKey: is.text(1, MAX_KEY_LENGTH) }
+const SEND = { ...REPLY, replyTo: MESSAGE_ID }
 const HISTORY = { ...OP, before: MESSAGE_ID, after: MESSAGE_ID, order: is.oneOf('newest', 'oldest'), limit: is.whole(0, Number.MAX_SAFE_INTEGER) }
 const DELIVERED = { ...OP, to: PEER, status: is.oneOf('sent', 'displayed') }
 
@@ -150,6 +151,10 @@ export class PublicConversation implements Conversation {
       conversation: this,
       author: this.#env.contact(entry.author),
       own: entry.author === this.#env.ownUri,
+      reply: async (text, options) => {
+        checkOptions(options, REPLY)
+        return this.send(text, { ...options, replyTo: entry.id })
+      },
       delivered: (options) => abandonable(this.#delivered(entry.id, options)),
     })
   }

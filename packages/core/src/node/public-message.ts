@@ -3,7 +3,7 @@
 import type { ConversationEntry } from '../contracts/conversations.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
-import type { Contact, Conversation, EventMessage, Message, PeerLike, SendOptions } from './api.ts'
+import type { Contact, Conversation, EventMessage, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
 
 const EVENT_TYPES = new Map<string, EventMessage['type']>([
   ['initial', 'initial'], ['member', 'member'], ['merge', 'merge'], ['application/update-profile', 'profile'], ['vote', 'vote'],
@@ -14,6 +14,7 @@ export interface MessageEnv {
   readonly conversation: Conversation
   readonly author: Contact
   readonly own: boolean
+  readonly reply: (text: string, options?: Omit<SendOptions, 'replyTo'>) => Promise<TextMessage>
   readonly delivered: (options?: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op) => Promise<void>
 }
 
@@ -28,7 +29,7 @@ export function messageOf(entry: ConversationEntry, env: MessageEnv): Message {
     own: env.own,
     sentAt: new Date(entry.timeMs),
     replyTo: replyTo !== undefined && /^[0-9a-f]{40}$/.test(replyTo) ? (replyTo as MessageId) : undefined,
-    reply: (text: string, options?: SendOptions) => env.conversation.send(text, { ...options, replyTo: entry.id }),
+    reply: env.reply,
     delivered: env.delivered,
   }
   const event = EVENT_TYPES.get(entry.type)
