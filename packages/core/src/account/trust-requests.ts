@@ -31,6 +31,7 @@ const CLOCK_SKEW_MS = 300_000
 const SAME_MS = 600_000
 /** Answers to one contact: at most one in this time. */
 export const ANSWER_EVERY_MS = 60_000
+const RESEND_EVERY_MS = 60_000
 const MAX_ANSWERED = 10_000
 
 /** What is kept of a request while its sender is looked up. */
@@ -78,6 +79,7 @@ export class TrustRequests implements Service {
   readonly #confirmed: Source<{ account: AccountUri }>
   readonly #invited: Source<{ account: AccountUri; conversation: ConversationId }>
   readonly #sending = new Set<AccountUri>() // bounded by contacts
+  readonly #resent = new Map<AccountUri, number>() // bounded by MAX_ANSWERED
   readonly #answered = new Map<AccountUri, Answered>() // bounded by MAX_ANSWERED, oldest out
   readonly #dropped: SummedWarning
   readonly #refused: SummedWarning
@@ -172,6 +174,15 @@ export class TrustRequests implements Service {
         this.#sending.delete(to)
       }
     })
+  }
+
+  /** A contact can be reached: it may have missed our request while it could not. Not more than once a minute, whatever it does. */
+  sendMissed(to: AccountUri): void {
+    const now = this.#env.clock.now()
+    if (now - (this.#resent.get(to) ?? Number.NEGATIVE_INFINITY) < RESEND_EVERY_MS) return
+    if (this.#resent.size >= MAX_ANSWERED) this.#resent.clear()
+    this.#resent.set(to, now)
+    this.send(to)
   }
 
   /** Tells all devices of a peer that we accepted. */
