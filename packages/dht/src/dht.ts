@@ -107,7 +107,6 @@ class DhtNode implements Dht {
         socket.onDatagram = (bytes, from) => this.#receive(engine, bytes, from)
         engine.setEnabled(family, true)
       }
-      engine.announceRestored(this.#env.clock.now())
       this.#state?.begin(() => engine.exportState())
     } catch (error) {
       await this.#closeSockets()

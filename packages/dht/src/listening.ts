@@ -15,8 +15,10 @@ import { outerType, sameValue, type Value } from './wire/value.ts'
 interface Held {
   readonly value: Value
   readonly shown: DhtValue
-  /** Of signed content. */
+  /** Of what was signed or encrypted. */
   readonly content: string | undefined
+  /** With which it was told. */
+  readonly group: Group
   readonly holders: Set<string>
   expiresMs: number
 }
@@ -28,12 +30,24 @@ interface Opening {
   readonly ids: Map<bigint, { readonly holders: Set<string>; expiresMs: number }>
 }
 
-/** Content that was told, as it was told, and the entries that hold it, at most MAX_VARIANTS. */
-interface Told {
+/** Entries that are told as one: what appeared with the first, and is gone with the last. */
+interface Group {
   readonly shown: DhtValue
-  readonly entries: Set<string>
+  readonly toldMs: number
+  size: number
 }
 
+/** Entries of the same content, at most MAX_VARIANTS, and the group that the next one may join. */
+interface Content {
+  readonly entries: Set<string>
+  group: Group
+}
+
+/**
+ * A signed value under another id may be a replay of strangers, or a device that starts anew and announces the same again: told again, but
+ * not more often than this. Ciphertexts never repeat by themselves.
+ */
+const REPEAT_MS = 60_000
 const HERE = 'here'
 const UNSIGNED = '-'
 /** Values that a signer may have without being called busy. */
@@ -48,7 +62,7 @@ export class Listening {
   readonly #held = new Map<string, Held>() // by id and owner: nobody takes another's place; bounded by MAX_LISTENED_VALUES
   readonly #entries = new Map<bigint, Set<string>>() // of an id, at most MAX_VARIANTS; bounded as #held is
   readonly #bySigner = new Map<string, Set<string>>() // entries of one signer, oldest first; bounded as #held is
-  readonly #told = new Map<string, Told>() // by content; bounded as #held is
+  readonly #contents = new Map<string, Content>() // bounded as #held is
   readonly #opening = new Map<string, Opening>() // by ciphertext; bounded by the opener's queue
   #timer: Timer | undefined
   #closed = false
@@ -147,29 +161,34 @@ export class Listening {
       this.#entries.set(value.id, (this.#entries.get(value.id) ?? new Set<string>()).add(entry))
       const signer = signerOf(entry)
       this.#bySigner.set(signer, (this.#bySigner.get(signer) ?? new Set<string>()).add(entry))
-    } else this.#untell(entry, known, false)
-    this.#held.set(entry, { value, shown: opened.value, content: opened.content, holders: new Set([...(known?.holders ?? []), ...holders]), expiresMs })
-    this.#tellNew(entry, opened)
+    } else this.#leave(entry, known, false)
+    this.#held.set(entry, { value, shown: opened.value, content: opened.content, group: this.#join(entry, opened), holders: new Set([...(known?.holders ?? []), ...holders]), expiresMs })
     this.#watch()
   }
 
-  #tellNew(entry: string, { value, content }: Opened): void {
-    const told = content === undefined ? undefined : this.#told.get(content)
-    if (told) {
-      told.entries.add(entry)
-      return
+  /** The group of an entry that is new; told when it is the first of it. */
+  #join(entry: string, { value, content }: Opened): Group {
+    const now = this.#clock.now()
+    const same = content === undefined ? undefined : this.#contents.get(content)
+    if (same && same.group.size > 0 && (value.encrypted || now - same.group.toldMs < REPEAT_MS)) {
+      same.entries.add(entry)
+      same.group.size++
+      return same.group
     }
-    if (content !== undefined) this.#told.set(content, { shown: value, entries: new Set([entry]) })
+    const group: Group = { shown: value, toldMs: now, size: 1 }
+    if (same) same.group = group
+    if (content !== undefined) this.#contents.set(content, same ?? { entries: new Set(), group }).get(content)?.entries.add(entry)
     this.#tell(value, false)
+    return group
   }
 
-  /** The content has one entry fewer; with the last one it is gone. */
-  #untell(entry: string, { shown, content }: Held, expired: boolean): void {
-    const told = content === undefined ? undefined : this.#told.get(content)
-    told?.entries.delete(entry)
-    if (told && told.entries.size > 0) return
-    if (content !== undefined) this.#told.delete(content)
-    if (expired) this.#tell(told?.shown ?? shown, true)
+  /** The group has one entry fewer; with the last one it is gone. */
+  #leave(entry: string, { content, group }: Held, expired: boolean): void {
+    const same = content === undefined ? undefined : this.#contents.get(content)
+    same?.entries.delete(entry)
+    if (content !== undefined && same?.entries.size === 0) this.#contents.delete(content)
+    group.size--
+    if (expired && group.size === 0) this.#tell(group.shown, true)
   }
 
   /**
@@ -177,7 +196,7 @@ export class Listening {
    * signed, then what the busiest signer has, the oldest of it; of many who have little each, the newcomers make room for each other.
    */
   #makeRoom(content: string | undefined): void {
-    const same = content === undefined ? undefined : this.#told.get(content)
+    const same = content === undefined ? undefined : this.#contents.get(content)
     if (same && same.entries.size >= MAX_VARIANTS) {
       const [first] = [...same.entries].sort((a, b) => (this.#held.get(a)?.expiresMs ?? 0) - (this.#held.get(b)?.expiresMs ?? 0))
       if (first !== undefined) this.#expire(first)
@@ -201,7 +220,7 @@ export class Listening {
     this.#held.delete(entry)
     forget(this.#entries, held.value.id, entry)
     forget(this.#bySigner, signerOf(entry), entry)
-    this.#untell(entry, held, true)
+    this.#leave(entry, held, true)
   }
 
   #tell(value: DhtValue, expired: boolean): void {

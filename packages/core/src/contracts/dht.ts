@@ -70,13 +70,14 @@ export interface Dht extends Service {
    * that do not resolve or answer are retried. Rejects with ERR_ARGUMENT, naming the entry.
    */
   bootstrap(...hosts: string[]): Promise<void>
-  /** Ends after the search is complete; values repeat never, and neither does what was signed or encrypted once and put again under another id. @throws ERR_ARGUMENT at the call */
+  /** Ends after the search is complete; values repeat never, and neither does what was signed or encrypted once and is there under several ids. @throws ERR_ARGUMENT at the call */
   get(key: InfoHash, options?: { decryptWith?: PrivateKey; type?: number; id?: bigint; userType?: string } & Op): AsyncIterable<DhtValue>
   /**
    * Existing and new values until the signal fires (then the iteration ends without error). A value already reported repeats only when its
-   * content changes or after it expired. Anybody can put again what somebody signed or encrypted, under another id and as often: such content
-   * (the same signed bytes, the same ciphertext) is told once, under the first id it was seen with, and as expired when the last of its ids
-   * is gone. Whoever encrypts the same content anew means it anew. Of more values than are kept (4,096) the
+   * content changes or after it expired. Anybody can put again what somebody signed or encrypted, under another id and as often: the same
+   * ciphertext is told once (whoever encrypts the same content anew means it anew), the same signed value in clear at most once a minute
+   * (a device that starts anew says the same again), and each that was told is told as expired when the last of the ids it stands for is
+   * gone. Of more values than are kept (4,096) the
    * oldest unsigned ones are told as expired first. @throws ERR_ARGUMENT at the call
    */
   listen(key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string; signal: AbortSignal }): AsyncIterable<DhtListenEvent>

@@ -24,6 +24,8 @@ const MINUTE_MS = 60_000
 const LIFETIMES_MS = new Map([[1, 5 * MINUTE_MS], [2, 15 * MINUTE_MS], [3, 5 * MINUTE_MS], [4, 10_080 * MINUTE_MS], [5, MINUTE_MS], [8, 10_080 * MINUTE_MS]])
 const DEFAULT_LIFETIME_MS = 10 * MINUTE_MS
 const MAX_VALUE_BYTES = 65_536
+/** The same signed value under another id is told again, but not more often. */
+const REPEAT_MS = MINUTE_MS
 const LIMITS = { maxDepth: 6, maxItems: 64, maxBytes: 2 * MAX_VALUE_BYTES }
 
 /** Body of a clear value, and its exact bytes. */
@@ -52,6 +54,13 @@ interface Filter {
   readonly id?: bigint
   readonly userType?: string
   readonly decryptWith?: PrivateKey
+}
+
+/** Ids of the same content that are told as one. */
+interface Group {
+  readonly shown: DhtValue
+  readonly toldMs: number
+  size: number
 }
 
 interface Listening {
@@ -261,9 +270,14 @@ export class FakeDht implements Dht {
   async *#listen(key: InfoHash, options: Omit<Filter, 'id'> & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
     this.#check()
     const events = new AsyncQueue<DhtListenEvent>(65_536)
-    const told = new Map<bigint, string>() // content by id; bounded by the values at the key
-    const others = (content: string) => [...told.values()].includes(content)
-    const firsts = new Map<string, DhtValue>() // by content: as it was told; bounded by the values at the key
+    const { clock } = this.#network
+    const groups = new Map<string, Group>() // by content: what the next id may join; bounded by the values at the key
+    const told = new Map<bigint, Group>() // bounded by the values at the key
+    const leave = (id: bigint, expired: boolean) => {
+      const group = told.get(id)
+      told.delete(id)
+      if (group && --group.size === 0 && expired) events.push({ value: group.shown, expired: true })
+    }
     let order = Promise.resolve()
     const listening: Listening = {
       key,
@@ -271,23 +285,18 @@ export class FakeDht implements Dht {
       changed: (stored, expired) => {
         order = order.then(async () => {
           if (events.ended) return
-          const known = told.get(stored.id)
-          if (expired) {
-            told.delete(stored.id)
-            const first = known === undefined || others(known) ? undefined : firsts.get(known)
-            if (known === undefined || !first) return
-            firsts.delete(known)
-            events.push({ value: first, expired: true })
-            return
-          }
+          if (expired) return leave(stored.id, true)
           const shown = await this.#open(stored, options)
           if (!shown || events.ended) return
+          leave(stored.id, false)
           const content = contentOf(stored)
-          const again = others(content)
-          told.set(stored.id, content)
-          if (again) return
-          firsts.set(content, shown)
-          events.push({ value: shown, expired: false })
+          const same = groups.get(content)
+          const joins = same && same.size > 0 && (shown.encrypted || clock.now() - same.toldMs < REPEAT_MS)
+          const group = joins ? same : { shown, toldMs: clock.now(), size: 0 }
+          group.size++
+          told.set(stored.id, group)
+          groups.set(content, group)
+          if (!joins) events.push({ value: shown, expired: false })
         })
       },
     }
