@@ -19,6 +19,8 @@ export interface ForgeOptions {
   /** Content bytes of the serial. */
   readonly serial?: Uint8Array
   readonly ca?: boolean
+  /** How many CAs may follow below. */
+  readonly pathLength?: number
   /** Bits of the key usage; left out = no such extension. */
   readonly keyUsage?: number
   readonly digest?: 'sha1' | 'sha256' | 'sha384' | 'sha512'
@@ -38,7 +40,7 @@ export function forge(o: ForgeOptions): Uint8Array {
   const isRsa = createPrivateKey(o.signer.pem).asymmetricKeyType === 'rsa'
   const algorithm = isRsa ? derSequence(derOid(RSA_WITH[digest]), der(TAG.null)) : derSequence(derOid(ECDSA_WITH[digest]))
   const id = (key: PrivateKey) => toHex(sha1(key.publicKey))
-  const constraints = extension('2.5.29.19', true, derSequence(...(o.ca ? [critical] : [])))
+  const constraints = extension('2.5.29.19', true, derSequence(...(o.ca ? [critical] : []), ...(o.pathLength === undefined ? [] : [derUnsigned(Uint8Array.of(o.pathLength))])))
   const extensions = [
     ...(o.ca === undefined ? [] : [constraints]),
     ...(o.twice ? [constraints] : []),

@@ -13,7 +13,8 @@ export interface NodeOptions extends Omit<CoreOptions, 'modules' | 'network'> {
 }
 
 /** Starts a Jami node. Resolves when the profile is open; the network comes later, see the `state` event. */
-export function createJamiNode(options: NodeOptions = {}): Promise<JamiNode> {
-  const { network = jamiNetwork, modules, ...rest } = options
+export async function createJamiNode(options: NodeOptions = {}): Promise<JamiNode> {
+  const { network = jamiNetwork, modules, ...rest } = options ?? {}
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) return assemble(options as never) // which says what is wrong
   return assemble({ ...rest, network, modules: { dht: dht(), connections: ice(), conversations: swarm(), ...modules } })
 }

@@ -1,6 +1,9 @@
 // Every public method that waits can be aborted and timed, ends at once then, and leaves nothing behind. The table cannot be
 // incomplete: a method of the API with a `timeoutMs` that is missing here is a type error.
 import { getEventListeners } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Account, Accounts, ContactRequest, Contacts, Conversation, ConversationList, JamiNode, Op, Peer, PublicDht, TextMessage } from '@jamikit/core'
 import { createTestNetwork, type TestNetwork } from 'jamikit/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -19,6 +22,7 @@ interface Table {
   readonly node: Record<Waiting<JamiNode>, Case>
   readonly accounts: Record<Waiting<Accounts>, Case>
   readonly account: Record<Waiting<Account>, Case>
+  readonly profile: Record<Waiting<Account['profile']>, Case>
   readonly contacts: Record<Waiting<Contacts>, Case>
   readonly request: Record<Waiting<ContactRequest>, Case>
   readonly conversations: Record<Waiting<ConversationList>, Case>
@@ -38,6 +42,8 @@ let lonely: Account
 let request: ContactRequest
 const stranger = (n: number) => n.toString(16).padStart(40, 'f')
 let strangers = 0
+let victims: Account[]
+const directory = mkdtempSync(join(tmpdir(), 'jamikit-operations-'))
 
 /** Alice and Bob are friends, Carol has asked Alice; then everybody is alone: nothing that needs others can end. */
 beforeAll(async () => {
@@ -56,9 +62,11 @@ beforeAll(async () => {
   net.network.partition(['alice'], ['bob'], ['carol'], ['hub'], ['lonely'])
   node = await net.createNode({ host: 'lonely' })
   lonely = await net.run(node.accounts.open('lonely'))
+  victims = await net.run(Promise.all(['a', 'b', 'c', 'd', 'e'].map((label) => node.accounts.open(`victim ${label}`))))
 })
 
 afterAll(async () => {
+  rmSync(directory, { recursive: true, force: true })
   await net[Symbol.asyncDispose]()
   await net.advance(120_000)
   expect([net.network.openSockets(), net.clock.pending()]).toEqual([[], []])
@@ -74,20 +82,34 @@ const table: Table = {
     create: { call: (op) => node.accounts.create({ label: `made ${strangers++}`, ...op }), instant: true },
     open: { call: (op) => node.accounts.open(`opened ${strangers++}`, op), instant: true },
     import: { call: async (op) => node.accounts.import(await alice.export(), { label: `imported ${strangers++}`, ...op }), instant: true },
+    remove: { call: (op) => node.accounts.remove(victims.pop() as Account, op), instant: true },
   },
-  account: { once: { call: (op) => alice.once('message', op) }, ready: { call: (op) => lonely.ready(op) } },
-  contacts: { add: { call: (op) => alice.contacts.add(stranger(++strangers), op), instant: true } },
-  request: { accept: { call: (op) => request.accept(op) } },
+  account: { once: { call: (op) => alice.once('message', op) }, ready: { call: (op) => lonely.ready(op) }, export: { call: (op) => alice.export(op), instant: true } },
+  profile: { set: { call: (op) => alice.profile.set({ displayName: 'alice' }, op), instant: true } },
+  contacts: {
+    add: { call: (op) => alice.contacts.add(stranger(++strangers), op), instant: true },
+    remove: { call: (op) => alice.contacts.remove(stranger(++strangers), op), instant: true },
+    unban: { call: (op) => alice.contacts.unban(stranger(++strangers), op), instant: true },
+  },
+  request: { accept: { call: (op) => request.accept(op) }, decline: { call: (op) => request.decline({ ban: true, ...op }), instant: true } },
   conversations: { with: { call: (op) => alice.conversations.with(stranger(++strangers), op), instant: true } },
-  conversation: { send: { call: (op) => conversation.send('text', op), instant: true }, sync: { call: (op) => conversation.sync(op) } },
+  conversation: {
+    send: { call: (op) => conversation.send('text', op), instant: true },
+    sync: { call: (op) => conversation.sync(op) },
+    message: { call: (op) => conversation.message(message.id, op), instant: true },
+    markRead: { call: (op) => conversation.markRead(message.id, op), instant: true },
+    history: { call: async (op) => drain(conversation.history(op)), instant: true },
+    export: { call: (op) => conversation.export(join(directory, `${strangers++}`), op), instant: true },
+  },
   message: { reply: { call: (op) => message.reply('text', op), instant: true }, delivered: { call: (op) => message.delivered(op) } },
   peer: {
     devices: { call: (op) => node.connect(bob.uri, { account: lonely }).devices(op) },
     openChannel: { call: (op) => node.connect(bob.uri, { account: lonely }).openChannel('echo', op) },
+    close: { call: (op) => node.connect(bob.uri, { account: lonely }).close(op), instant: true },
   },
   dht: {
     ready: { call: (op) => node.dht.ready(op) },
-    get: { call: (op) => drain(node.dht.get(node.dht.random(), op)) },
+    get: { call: async (op) => drain(node.dht.get(node.dht.random(), op)) },
     put: { call: (op) => node.dht.put(node.dht.random(), 'x', op) },
   },
 }

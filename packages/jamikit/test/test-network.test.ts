@@ -15,3 +15,15 @@ it('an offline message arrives after the partition heals', async () => {
   await message.delivered()
   await net[Symbol.asyncDispose]()
 })
+
+it('gives the node of an account, and says which limit the 17th account meets and why', async () => {
+  const net = await createTestNetwork({ seed: 3 })
+  const alice = await net.account('alice')
+  expect(net.node(alice).accounts.list()).toEqual([alice])
+  expect(() => net.node({} as never)).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
+  for (let i = 2; i <= 16; i++) await net.account(`account ${i}`)
+  await expect(net.account('one more')).rejects.toMatchObject({
+    code: 'ERR_LIMIT', details: { got: 17, allowed: 16 }, message: 'accounts of one test network: got 17, allowed 16: each takes three of the 48 RSA keys that ship with the kit; make another network',
+  })
+  await net[Symbol.asyncDispose]()
+})

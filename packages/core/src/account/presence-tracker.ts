@@ -122,6 +122,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     const said = this.#announcement(account, value)
     if (!said?.device) return
     const { deviceId } = said.device
+    if (expired && watch.values.get(value.id) !== deviceId) return // another value under the same id
     if (expired) watch.values.delete(value.id)
     else if (watch.values.size < MAX_VALUES_PER_ACCOUNT) watch.values.set(value.id, deviceId)
     this.#show(account, watch)
@@ -163,10 +164,10 @@ export class PresenceTracker implements Presence, DeviceDirectory {
         seen.add(device)
         pinned.push(
           (async () => {
-            const peer = await certificates.find(device, { shortId: said.deviceShortId, signal })
-            if (peer?.accountId !== account) return
+            const peer = await certificates.find(device, { account, shortId: said.deviceShortId, signal })
+            if (!peer) return
             await lists.know(peer.chain[1], signal)
-            if (await certificates.get(device)) found.push(device)
+            if (await certificates.get(device, account)) found.push(device)
           })(),
         )
       }
@@ -179,6 +180,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
   /** Takes revocation lists of an account: kept until its certificate is known, then verified. */
   #intake(account: AccountUri): RevocationIntake {
     return new RevocationIntake(account, {
+      clock: this.#env.clock,
       certificates: this.#env.certificates,
       onRevoked: (device) => this.#revoked.emit(device),
       onRefused: (err) => this.#env.logger.debug({ account, err }, 'a revocation list was refused'),

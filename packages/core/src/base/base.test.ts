@@ -1,9 +1,9 @@
-// errors, operation, queue, tasks, emitter and logger. Time is a list of timers that the test runs by hand.
+// operation, queue, tasks, emitter and logger. Time is a list of timers that the test runs by hand.
 import { getEventListeners } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import type { Clock } from '../contracts/clock.ts'
 import { Source } from './emitter.ts'
-import { codecError, JamiError, limitError } from './errors.ts'
+import { JamiError } from './errors.ts'
 import { lineLogger, silentLogger } from './logger.ts'
 import { deferred, delay, throwIfAborted, withOp } from './operation.ts'
 import { AsyncQueue } from './queue.ts'
@@ -30,32 +30,6 @@ function handClock() {
   }
   return { clock, timers, fire }
 }
-
-describe('JamiError', () => {
-  it('carries code, details, cause and whether a retry makes sense', () => {
-    const cause = new Error('below')
-    const error = new JamiError('ERR_TIMEOUT', 'late', { cause, details: { timeoutMs: 5 }, retryAfterMs: 10 })
-    expect(error).toMatchObject({ name: 'JamiError', code: 'ERR_TIMEOUT', cause, details: { timeoutMs: 5 }, retryAfterMs: 10, retryable: true, docsPath: 'docs/errors.md#err_timeout' })
-    expect(new JamiError('ERR_CODEC', 'x').retryable).toBe(false)
-    expect(JSON.parse(JSON.stringify(error))).toMatchObject({ code: 'ERR_TIMEOUT', message: 'late' })
-    expect(Object.isFrozen(error.details)).toBe(true)
-  })
-
-  it('is recognised by brand and code, also from another copy of the class', () => {
-    const foreign = Object.assign(new Error('x'), { code: 'ERR_LIMIT', [Symbol.for('jamikit.JamiError')]: true })
-    expect(JamiError.is(foreign, 'ERR_LIMIT')).toBe(true)
-    expect(JamiError.is(foreign, 'ERR_CODEC')).toBe(false)
-    for (const other of [new Error('x'), { code: 'ERR_LIMIT' }, null, undefined, 'ERR_LIMIT']) expect(JamiError.is(other)).toBe(false)
-  })
-
-  it('from() keeps ours and wraps the rest', () => {
-    const own = limitError('things', 3, 2)
-    expect(own).toMatchObject({ code: 'ERR_LIMIT', details: { what: 'things', got: 3, allowed: 2 } })
-    expect(JamiError.from(own)).toBe(own)
-    expect(JamiError.from('text', 'ERR_CODEC')).toMatchObject({ code: 'ERR_CODEC', message: 'text', cause: 'text' })
-    expect(codecError('f', 1, 'two').message).toBe('f: got 1, allowed two')
-  })
-})
 
 describe('withOp', () => {
   it('gives the result and leaves neither timer nor listener', async () => {

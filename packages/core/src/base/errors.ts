@@ -1,7 +1,10 @@
 // The one error class of the SDK. Nothing else may be thrown on purpose. Codes: contracts/errors.ts, explained in docs/errors.md.
+// Proof: base/errors.test.ts.
 import type { JamiErrorCode } from '../contracts/errors.ts'
 
 const BRAND = Symbol.for('jamikit.JamiError')
+/** `homepage` of package.json (a test compares); the only place of the code that names it. */
+const HOMEPAGE = 'https://github.com/jamikit/jamikit'
 const RETRYABLE: ReadonlySet<JamiErrorCode> = new Set([
   'ERR_PEER_OFFLINE', 'ERR_NO_ROUTE', 'ERR_LINK_LOST', 'ERR_CHANNEL_CLOSED', 'ERR_DHT_UNREACHABLE', 'ERR_TIMEOUT', 'ERR_STORAGE_LOCKED',
 ])
@@ -16,10 +19,16 @@ export interface JamiErrorOptions {
 
 /** An error with a stable `code`; `message` says what, got and allowed. Recognised by brand, so two copies of the SDK agree. */
 export class JamiError extends Error {
-  override readonly name = 'JamiError'
+  // Bundlers rename a class that names itself in its own body, and declared fields would be printed as undefined.
+  static {
+    Object.defineProperty(JamiError, 'name', { value: 'JamiError', configurable: true })
+    Object.defineProperty(JamiError.prototype, 'name', { value: 'JamiError', configurable: true, writable: true })
+  }
+
+  declare readonly name: 'JamiError'
   readonly code: JamiErrorCode
   readonly details: Readonly<Record<string, unknown>>
-  readonly retryAfterMs?: number
+  declare readonly retryAfterMs?: number
 
   constructor(code: JamiErrorCode, message: string, options: JamiErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -34,13 +43,14 @@ export class JamiError extends Error {
     return RETRYABLE.has(this.code)
   }
 
-  /** Where the code is explained, relative to the project's root. */
-  get docsPath(): string {
-    return `docs/errors.md#${this.code.toLowerCase()}`
+  /** Where the code is explained. */
+  get docsUrl(): string {
+    return `${HOMEPAGE}/blob/main/docs/errors.md#${this.code.toLowerCase()}`
   }
 
   toJSON(): object {
-    return { name: this.name, code: this.code, message: this.message, retryable: this.retryable, details: this.details, docsPath: this.docsPath }
+    const { name, code, message, retryable, details, docsUrl, retryAfterMs } = this
+    return { name, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), details, docsUrl }
   }
 
   /** Type guard; with `code`, also compares it. */
@@ -51,8 +61,23 @@ export class JamiError extends Error {
   /** The error itself when it is ours, else wrapped as `code` with the original as cause. */
   static from(error: unknown, code: JamiErrorCode = 'ERR_INTERNAL'): JamiError {
     if (JamiError.is(error)) return error
-    return new JamiError(code, error instanceof Error ? error.message : String(error), { cause: error })
+    return new JamiError(code, error instanceof Error ? error.message : String(error), { cause: error, details: { error: error instanceof Error ? error.name : typeof error } })
   }
+}
+
+/** A caller's argument that is not as it must be; `got` is shown, so no secrets. */
+export function argumentError(field: string, got: unknown, allowed: string): JamiError {
+  return new JamiError('ERR_ARGUMENT', `${field}: got ${String(got)}, allowed ${allowed}`, { details: { field, got, allowed } })
+}
+
+/** @param what was closed: `the node`, `the account`, … */
+export function closedError(what: string): JamiError {
+  return new JamiError('ERR_CLOSED', `${what} was closed`, { details: { what } })
+}
+
+/** @param what is not here, with its id: `conversation 5f…` */
+export function notFoundError(what: string, details: Record<string, unknown> = {}): JamiError {
+  return new JamiError('ERR_NOT_FOUND', `${what} is not here (any more)`, { details: { what, ...details } })
 }
 
 /** A field of outside bytes that is not as it must be. */

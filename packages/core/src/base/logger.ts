@@ -19,6 +19,12 @@ export function lineLogger(level: LogLevel, write: (line: string) => void, bindi
   }
 }
 
+/** For `console` and its like: the message first, then the fields. */
+export function consoleLogger(target: Record<Exclude<LogLevel, 'silent'>, (...args: unknown[]) => void>, bindings: Record<string, unknown> = {}): Logger {
+  const at = (name: Exclude<LogLevel, 'silent'>) => (fields: object, message?: string) => target[name](message ?? '', { ...bindings, ...fields })
+  return { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: (more) => consoleLogger(target, { ...bindings, ...more }) }
+}
+
 /** Never throws: a log line must not end a connection. */
 function lineOf(entry: object): string {
   try {

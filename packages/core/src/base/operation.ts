@@ -1,13 +1,14 @@
 // Cancelling and timing of everything that waits: one place, so that no call leaks a listener or a timer.
 import type { Clock } from '../contracts/clock.ts'
 import type { Op } from '../contracts/service.ts'
+import { checkArgument, is, shown } from './arguments.ts'
 import { JamiError } from './errors.ts'
 import { manyMayWait } from './signals.ts'
 
 /** ERR_ABORTED with the signal's reason as cause; the reason itself when it already is a JamiError. */
 export function abortError(signal: AbortSignal): JamiError {
   if (JamiError.is(signal.reason)) return signal.reason
-  return new JamiError('ERR_ABORTED', 'the operation was aborted', { cause: signal.reason })
+  return new JamiError('ERR_ABORTED', 'the operation was aborted', { cause: signal.reason, details: { reason: signal.reason instanceof Error ? signal.reason.message : shown(signal.reason) } })
 }
 
 /** @throws ERR_ABORTED when the signal has fired */
@@ -22,8 +23,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   throwIfAborted(op?.signal)
   const timeoutMs = op?.timeoutMs
-  if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs >= 0)))
-    throw new JamiError('ERR_ARGUMENT', `timeoutMs: got ${String(timeoutMs)}, allowed a number >= 0`)
+  if (timeoutMs !== undefined) checkArgument('timeoutMs', timeoutMs, is.milliseconds)
   const controller = new AbortController()
   let fail: (error: JamiError) => void = () => {}
   const stopped = new Promise<never>((_, reject) => {
@@ -37,7 +37,7 @@ export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, 
   const timer =
     timeoutMs === undefined || timeoutMs === Infinity
       ? undefined
-      : clock.after(timeoutMs, () => fail(new JamiError('ERR_TIMEOUT', `${what}: no result within ${timeoutMs} ms`, { details: { timeoutMs } })))
+      : clock.after(timeoutMs, () => fail(new JamiError('ERR_TIMEOUT', `${what}: no result within ${timeoutMs} ms`, { details: { what, timeoutMs } })))
   stopped.catch(() => {})
   try {
     const running = work(controller.signal)
@@ -47,6 +47,12 @@ export async function withOp<T>(clock: Clock, op: Op | undefined, what: string, 
     timer?.cancel()
     op?.signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** For calls that only wait: a program that has left the promise must not die of its rejection. */
+export function abandonable<T>(waiting: Promise<T>): Promise<T> {
+  waiting.catch(() => {})
+  return waiting
 }
 
 /** Resolves after `ms` on the clock. @throws ERR_ABORTED */

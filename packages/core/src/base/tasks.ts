@@ -1,6 +1,6 @@
 // Background work of a service: nothing floats. Every task is tracked, its failure reported, and `close()` waits for all.
 import type { Clock, Timer } from '../contracts/clock.ts'
-import { JamiError } from './errors.ts'
+import { closedError } from './errors.ts'
 
 export class Tasks {
   readonly #running = new Set<Promise<void>>() // bounded by the service's own calls, as the timers are
@@ -52,7 +52,7 @@ export class Tasks {
 
   /** Aborts the signal, cancels the timers and waits for every task. Idempotent. A task must not wait for it. */
   async close(): Promise<void> {
-    if (!this.#controller.signal.aborted) this.#controller.abort(new JamiError('ERR_CLOSED', 'the service was stopped'))
+    if (!this.#controller.signal.aborted) this.#controller.abort(closedError('the service'))
     for (const timer of this.#timers) timer.cancel()
     this.#timers.clear()
     while (this.#running.size > 0) await Promise.all(this.#running)

@@ -2,4 +2,5 @@
 export { compareBytes, concatBytes, equalBytes, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from './bytes.ts'
 export { asArray, asBool, asBytes, asInt, asMap, asString, asU64 } from './fields.ts'
 export { sliceMsgpackMap } from './slices.ts'
+export { cutText, wellFormed } from './text.ts'
 export { decodeMsgpack, encodeMsgpack, MsgpackExt, type MsgpackInput, type MsgpackLimits, type MsgpackMap, MsgpackRaw, MsgpackStream, type MsgpackValue, readMsgpack } from './msgpack.ts'

@@ -6,6 +6,7 @@ import { codecError, JamiError, limitError } from '../base/errors.ts'
 import { equalBytes, toHex } from '../codec/bytes.ts'
 import type { Certificate, CertificateChain } from '../contracts/identity.ts'
 import { sha1, sha256 } from '../crypto/hash.ts'
+import { isAffordableRsa } from '../crypto/keys.ts'
 import { DerReader, readOid, readTime, TAG } from './der.ts'
 import { readName } from './name.ts'
 import { latin1, pemBlocks, toPem } from './pem.ts'
@@ -25,6 +26,8 @@ export interface CertificateParts {
   readonly signatureOid: string
   /** First byte of the KeyUsage bits, undefined without the extension. */
   readonly keyUsage: number | undefined
+  /** How many CA certificates may stand between this CA and the leaf, undefined = any number. */
+  readonly pathLength: number | undefined
 }
 
 const parts = new WeakMap<Certificate, CertificateParts>()
@@ -117,7 +120,7 @@ function parseFresh(bytes: Uint8Array): Certificate {
   tbs.optional(0x82)
   const extensions = tbs.optional(0xa3)
   tbs.end()
-  const { isCa, keyUsage } = readExtensions(extensions?.body)
+  const { isCa, keyUsage, pathLength } = readExtensions(extensions?.body)
   const names = readName(subject, 'certificate subject')
   const x509 = secondOpinion(bytes, publicKey)
   const result: Certificate = Object.freeze({
@@ -134,25 +137,32 @@ function parseFresh(bytes: Uint8Array): Certificate {
     notAfterMs,
     serialHex: toHex(serial),
   })
-  parts.set(result, { x509, subject, issuer, signatureOid, keyUsage })
+  parts.set(result, { x509, subject, issuer, signatureOid, keyUsage, pathLength })
   return result
 }
 
 /** OpenSSL must read the same bytes and find the same key. */
 function secondOpinion(bytes: Uint8Array, publicKey: Uint8Array): X509Certificate {
+  let x509: X509Certificate
   try {
-    const x509 = new X509Certificate(bytes)
-    if (equalBytes(x509.publicKey.export({ type: 'spki', format: 'der' }), publicKey) && equalBytes(x509.raw, bytes)) return x509
+    x509 = new X509Certificate(bytes)
+    if (!equalBytes(x509.publicKey.export({ type: 'spki', format: 'der' }), publicKey) || !equalBytes(x509.raw, bytes)) throw codecError('certificate key', 'an ambiguous encoding', 'DER')
   } catch (error) {
+    if (JamiError.is(error)) throw error
     throw new JamiError('ERR_CODEC', 'certificate: got bytes that OpenSSL refuses, allowed X.509', { cause: error })
   }
-  throw codecError('certificate key', 'an ambiguous encoding', 'DER')
+  // Before anything is verified with it: the one who made the key chose what that costs.
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = x509.publicKey
+  if (type === 'rsa' && !isAffordableRsa(x509.publicKey))
+    throw codecError('certificate key', `RSA of ${details?.modulusLength ?? 0} bits, exponent of ${(details?.publicExponent ?? 0n).toString(2).length} bits`, 'RSA of at most 8192 bits with an odd exponent of 3 to 2^32 - 1')
+  return x509
 }
 
-function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUsage: number | undefined } {
+function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUsage: number | undefined; pathLength: number | undefined } {
   let isCa = false
   let keyUsage: number | undefined
-  if (!wrapped) return { isCa, keyUsage }
+  let pathLength: number | undefined
+  if (!wrapped) return { isCa, keyUsage, pathLength }
   const outer = new DerReader(wrapped, 'certificate extensions')
   const list = outer.enter()
   outer.end()
@@ -169,11 +179,13 @@ function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUs
       const fields = value.enter()
       value.end()
       isCa = fields.optional(TAG.boolean)?.body[0] === 0xff
+      const most = fields.optional(TAG.integer)?.body
+      if (most) pathLength = most.length === 1 && (most[0] as number) < 0x80 ? (most[0] as number) : 0x7f // chains are shorter than that
     } else if (oid === OID.keyUsage) {
       const bits = value.next(TAG.bitString).body
       value.end()
       keyUsage = bits[1] ?? 0
     } else if (oid !== OID.subjectKeyId && critical) throw codecError('certificate extension', `critical ${oid}`, 'no unknown critical extension')
   }
-  return { isCa, keyUsage }
+  return { isCa, keyUsage, pathLength }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { createECDH, X509Certificate } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { accounts } from '../../test/vectors.ts'
 import { concatBytes, fromHex, toHex } from '../codec/bytes.ts'
 import type { Crypto } from '../contracts/crypto.ts'
+import { keccak256 } from '../crypto/hash.ts'
 import { nodeCrypto } from '../crypto/node-crypto.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
@@ -63,11 +64,12 @@ describe('createAccountIdentity', () => {
     for (const [level, certificate] of real.device.chain.entries()) expect(skeleton(certificate.der)).toEqual(skeleton(reference[level]?.der ?? new Uint8Array(0)))
   })
 
-  it('ACC-4 names are CN then UID, validity is ten years of 365 days, serials are positive and have 8 bytes', () => {
+  it('ACC-4 names are CN then UID, validity is from a day ago to ten years of 365 days from now, serials are positive and have 8 bytes', () => {
     for (const [level, certificate] of real.device.chain.entries()) {
       const x509 = new X509Certificate(certificate.pem)
       expect(x509.subject).toBe(`CN=${['Jami device', 'Jami', 'Jami CA'][level]}\nUID=${certificate.shortId}`)
-      expect([certificate.notBeforeMs, certificate.notAfterMs]).toEqual([Math.floor(WALL / 1000) * 1000, Math.floor(WALL / 1000) * 1000 + 3650 * 86_400_000])
+      const second = Math.floor(WALL / 1000) * 1000
+      expect([certificate.notBeforeMs, certificate.notAfterMs]).toEqual([second - 86_400_000, second + 3650 * 86_400_000])
       expect(certificate.serialHex).toMatch(/^[0-7][0-9a-f]{15}$/)
       expect([certificate.isCa, x509.ca]).toEqual([level > 0, level > 0])
     }
@@ -118,10 +120,34 @@ describe('devices', () => {
   })
 })
 
+describe('a clock that is wrong', () => {
+  const at = (wallTimeMs: number): IdentityEnv => ({ ...fast, clock: new ManualClock({ wallTimeMs }) })
+
+  it('when an account is made with a fast clock, peers whose clock is right or slow take it at once', async () => {
+    const { device } = await createAccountIdentity(at(WALL + 3_600_000))
+    for (const late of [0, -120_000, -22 * 3_600_000]) expect(verifyPeerChain(device.chain, { nowMs: WALL + late }).deviceId).toBe(device.deviceId)
+  })
+
+  it('when an account is made in 1970, it is not expired for those who live today', async () => {
+    const { device } = await createAccountIdentity(at(0))
+    expect(verifyPeerChain(device.chain, { nowMs: WALL }).deviceId).toBe(device.deviceId)
+  })
+})
+
 describe('eth keys', () => {
   it('address of a known key', () => {
     expect(ethAddressOf(concatBytes(new Uint8Array(31), Uint8Array.of(1)))).toBe('7e5f4552091a69125d5dfcb7b8c2659029395bdf')
     expect(ethAddressOf(fromHex('4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318'))).toBe('2c7536e3605d9c16a7a3d7b1898e529396a65c23')
+  })
+
+  it('give the address that OpenSSL\'s curve gives', () => {
+    const random = new SeededRandom('eth')
+    for (let i = 0; i < 50; i++) {
+      const key = createEthKey(random)
+      const curve = createECDH('secp256k1')
+      curve.setPrivateKey(key)
+      expect(ethAddressOf(key)).toBe(toHex(keccak256(curve.getPublicKey(null, 'uncompressed').subarray(1)).subarray(12)))
+    }
   })
 
   it('are never zero or above the order of the curve', () => {

@@ -32,6 +32,10 @@ export interface AccountIdentity {
   readonly device: DeviceIdentity
 }
 
+/** Our clock may be fast, and those of peers slow: what we issue began a day ago. */
+const BACK_DATED_MS = 86_400_000
+/** No machine that runs this lives earlier: one without a battery clock does not issue what is expired for everybody else. */
+const EARLIEST_MS = Date.UTC(2026, 0, 1)
 /** 10 × 365 days (spec 03 §2.2). */
 const VALIDITY_MS = 3650 * 86_400_000
 /** Order of secp256k1. */
@@ -83,13 +87,13 @@ async function issue(
   env: IdentityEnv,
   options: { subject: Uint8Array; publicKey: Uint8Array; issuer: Uint8Array; signer: PrivateKey; isCa: boolean },
 ): Promise<Certificate> {
-  const now = env.clock.wallTimeMs()
+  const now = Math.max(env.clock.wallTimeMs(), EARLIEST_MS)
   const tbs = derSequence(
     der(0xa0, derUnsigned(Uint8Array.of(2))),
     derUnsigned(positiveNumber(env.random)),
     SHA512_WITH_RSA,
     options.issuer,
-    derSequence(derTime(now), derTime(now + VALIDITY_MS)),
+    derSequence(derTime(now - BACK_DATED_MS), derTime(now + VALIDITY_MS)),
     options.subject,
     options.publicKey,
     ...(options.isCa ? [der(0xa3, caExtensions(options.publicKey))] : []),

@@ -1,8 +1,9 @@
 // X.501 names as Jami writes them: CN, then UID, one attribute per RDN. docs/protocol/03 §2.2. Pure.
-// Proof: identity/certificate.test.ts.
+// Organisations write other string types into their CAs: all of X.520's DirectoryString are read. Proof: identity/name.test.ts.
 import { codecError } from '../base/errors.ts'
 import { fromUtf8 } from '../codec/bytes.ts'
 import { der, DerReader, derOid, derSequence, derText, readOid, TAG } from './der.ts'
+import { latin1 } from './pem.ts'
 
 const OID_CN = '2.5.4.3'
 const OID_UID = '0.9.2342.19200300.100.1.1'
@@ -29,9 +30,26 @@ export function readName(raw: Uint8Array, what: string): { cn: string | undefine
   return { cn, uid }
 }
 
+/** TeletexString is read as Latin-1, as everybody does who ever wrote one. */
 function text(tag: number, body: Uint8Array, what: string): string {
   if (tag === TAG.utf8String || tag === TAG.printableString || tag === TAG.ia5String) return fromUtf8(body, what)
-  throw codecError(what, `string type 0x${tag.toString(16)}`, 'UTF8String, PrintableString or IA5String')
+  if (tag === TAG.teletexString) return latin1(body)
+  if (tag === TAG.bmpString) return wide(body, 2, what)
+  if (tag === TAG.universalString) return wide(body, 4, what)
+  throw codecError(what, `string type 0x${tag.toString(16)}`, 'UTF8String, PrintableString, IA5String, TeletexString, BMPString or UniversalString')
+}
+
+/** Big-endian code points of two or four bytes. */
+function wide(body: Uint8Array, size: 2 | 4, what: string): string {
+  if (body.length % size !== 0) throw codecError(what, `${body.length} bytes`, `code points of ${size} bytes`)
+  let out = ''
+  for (let at = 0; at < body.length; at += size) {
+    let code = 0
+    for (let i = 0; i < size; i++) code = code * 256 + (body[at + i] as number)
+    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) throw codecError(what, `code point 0x${code.toString(16)}`, 'Unicode characters')
+    out += String.fromCodePoint(code)
+  }
+  return out
 }
 
 /** Two RDNs, both PrintableString. */

@@ -104,6 +104,11 @@ describe('receipts', () => {
     expect((await check(around(announcement))).announcement).toEqual(announcement)
   })
 
+  it('a clock that is slow, even by decades, does not refuse our own receipt; one past the end does', async () => {
+    for (const slow of [0, device.chain[0].notBeforeMs - 600_000]) expect((await verifyReceipt(crypto, around(announcement), device, { nowMs: slow })).announcement).toEqual(announcement)
+    await expect(verifyReceipt(crypto, around(announcement), device, { nowMs: device.chain[0].notAfterMs + 1 })).rejects.toMatchObject({ code: 'ERR_CERTIFICATE' })
+  })
+
   it('ACC-10 refuses a revoked device', async () => {
     const work = verifyReceipt(crypto, around(announcement), device, { nowMs, isRevoked: (c) => c.longId === device.deviceId })
     await expect(work).rejects.toMatchObject({ code: 'ERR_DEVICE_REVOKED' })

@@ -7,7 +7,7 @@ import { privateKeyFromPem } from '../crypto/keys.ts'
 import { spareKey } from '../testing/test-crypto.ts'
 import { parseCertificate, parseChain } from './certificate.ts'
 import { parseRevocationList, verifyRevocationList } from './revocation.ts'
-import { verifyIssued, verifyPeerChain } from './verify-chain.ts'
+import { CLOCK_SKEW_MS, verifyIssued, verifyPeerChain } from './verify-chain.ts'
 
 const captured = accounts()
 const keys = [spareKey(0), spareKey(1), spareKey(2)] as const
@@ -92,17 +92,26 @@ describe('verifyPeerChain', () => {
     expect(() => verify(bad)).toThrow(refused)
   })
 
+  it('a CA with a path length has so many CAs below it and no more', () => {
+    expect(() => verify(chain({}, {}, { pathLength: 0 }))).toThrow(refused) // the account is a CA
+    for (const pathLength of [1, 2, 127]) expect(verify(chain({}, {}, { pathLength })).chain).toHaveLength(3)
+    expect(verify(chain({}, { pathLength: 0 })).chain).toHaveLength(3) // a device is none
+  })
+
   it('an RSA key of 1024 bits is too small at every level', () => {
     const small = keyPair('small')
     expect(() => verify(chain({ signer: small }, { subject: small }))).toThrow(refused)
     expect(() => verify(chain({}, { signer: small }, { subject: small, signer: small }))).toThrow(refused)
   })
 
-  it('looks at the dates of every certificate', () => {
+  it('looks at the dates of every certificate, and takes one that begins within a day: clocks differ', () => {
     for (const level of [0, 1, 2]) {
       const at = (options: Partial<ForgeOptions>) => chain(...[0, 1, 2].map((n) => (n === level ? options : {})))
       expect(() => verify(at({ notAfterMs: NOW - 1000 }))).toThrow(refused)
-      expect(() => verify(at({ notBeforeMs: NOW + 1000 }))).toThrow(refused)
+      expect(verify(at({ notBeforeMs: NOW + CLOCK_SKEW_MS })).chain).toHaveLength(3)
+      expect(() => verify(at({ notBeforeMs: NOW + CLOCK_SKEW_MS + 1000 }))).toThrow(refused)
+      expect(verifyPeerChain(at({ notBeforeMs: NOW + 2 * CLOCK_SKEW_MS }), { nowMs: NOW, anyBeginning: true }).chain).toHaveLength(3)
+      expect(() => verifyPeerChain(at({ notAfterMs: NOW - 1000 }), { nowMs: NOW, anyBeginning: true })).toThrow(refused)
       expect(verify(at({ notBeforeMs: NOW, notAfterMs: NOW })).chain).toHaveLength(3)
     }
   })

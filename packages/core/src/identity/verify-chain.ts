@@ -22,15 +22,20 @@ export function verifyIssued(child: Certificate, issuer: Certificate): boolean {
   return whyNotIssued(genuine(child), genuine(issuer)) === undefined
 }
 
+/** Clocks differ: a certificate that begins up to a day from now is good, as its account says so and nobody gains by it. */
+export const CLOCK_SKEW_MS = 86_400_000
+
 export interface VerifyChainOptions {
   /** Unix milliseconds. */
   nowMs: number
+  /** For our own chain: when it begins does not matter, so that a machine with a slow clock starts. */
+  anyBeginning?: boolean
   /** Asked for every certificate below the top, with its issuer. */
   isRevoked?: (certificate: Certificate, issuer: Certificate) => boolean
 }
 
 /**
- * Verifies a device's chain: every signature up to a self-signed root, dates, CA flags, key sizes, ids in names.
+ * Verifies a device's chain: every signature up to a self-signed root, dates, CA flags, path lengths, key sizes, ids in names.
  * Whether it is the expected account is for the caller to compare. @throws ERR_CERTIFICATE, ERR_DEVICE_REVOKED
  */
 export function verifyPeerChain(presented: CertificateChain, options: VerifyChainOptions): PeerIdentity {
@@ -42,7 +47,7 @@ export function verifyPeerChain(presented: CertificateChain, options: VerifyChai
   if (equalBytes(device.publicKey, account.publicKey)) throw refused('device key', 'the key of its issuer', 'a key of its own')
   for (const [level, certificate] of chain.entries()) {
     const where = `certificate ${level}`
-    if (options.nowMs < certificate.notBeforeMs) throw refused(where, 'not valid yet', `valid from ${new Date(certificate.notBeforeMs).toISOString()}`)
+    if (!options.anyBeginning && options.nowMs + CLOCK_SKEW_MS < certificate.notBeforeMs) throw refused(where, 'not valid yet', `valid from ${new Date(certificate.notBeforeMs).toISOString()}`)
     if (options.nowMs > certificate.notAfterMs) throw refused(where, 'expired', `valid until ${new Date(certificate.notAfterMs).toISOString()}`)
     const problem = weakness(certificate, level)
     if (problem) throw refused(where, problem, level < 2 ? 'RSA of 2048 to 8192 bits' : 'RSA of 2048 to 8192 bits or a NIST curve')
@@ -51,6 +56,8 @@ export function verifyPeerChain(presented: CertificateChain, options: VerifyChai
     const issuer = chain[level + 1] ?? certificate // the top one must be signed by itself
     const reason = whyNotIssued(certificate, issuer)
     if (reason) throw refused(where, reason, 'issued by the next certificate, the last one by itself')
+    const { pathLength } = certificateParts(certificate)
+    if (pathLength !== undefined && level - 1 > pathLength) throw refused(where, `${level - 1} CAs below a CA of path length ${pathLength}`, 'no more than its path length')
     if (issuer !== certificate && options.isRevoked?.(certificate, issuer))
       throw new JamiError('ERR_DEVICE_REVOKED', `certificate ${level} of device ${device.longId} was revoked`, { details: { device: device.longId, level } })
   }

@@ -13,7 +13,7 @@ interface Events {
 function hub() {
   const clock = new ManualClock()
   const errors: unknown[] = []
-  return { clock, errors, hub: new EventHub<Events>(clock, (error) => errors.push(error)) }
+  return { clock, errors, hub: new EventHub<Events>({ clock, what: 'the emitter', events: { number: true, text: true }, onError: (error) => errors.push(error) }) }
 }
 
 describe('listeners', () => {
@@ -104,6 +104,29 @@ describe('once', () => {
     expect([clock.pending(), h.count('number'), getEventListeners(stop.signal, 'abort').length]).toEqual([[], 0, 0])
   })
 
+  it('that the program has left is no uncaught rejection when the emitter closes, its time is over or it is aborted', async () => {
+    const { hub: h, clock } = hub()
+    const uncaught: unknown[] = []
+    const note = (error: unknown) => uncaught.push(error)
+    const others = process.listeners('unhandledRejection')
+    process.removeAllListeners('unhandledRejection').on('unhandledRejection', note)
+    try {
+      const stop = new AbortController()
+      void h.once('number')
+      void h.once('number', { timeoutMs: 10 })
+      void h.once('number', { signal: stop.signal })
+      await clock.advance(10)
+      stop.abort()
+      h.close()
+      void h.once('number')
+      await new Promise((resolve) => setImmediate(resolve))
+    } finally {
+      process.off('unhandledRejection', note)
+      for (const other of others) process.on('unhandledRejection', other)
+    }
+    expect(uncaught).toEqual([])
+  })
+
   it('a filter that throws is reported and takes nothing', async () => {
     const { hub: h, errors } = hub()
     const waiting = h.once('number', { filter: (n) => { if (n === 1) throw new Error('filter'); return true } })
@@ -144,6 +167,16 @@ describe('events', () => {
     expect((await aborted.next()).done).toBe(true)
     expect([h.count('number'), getEventListeners(stop.signal, 'abort').length]).toEqual([0, 0])
     expect((await h.events('number', { signal: stop.signal }).next()).done).toBe(true)
+  })
+})
+
+describe('an event that there is not', () => {
+  it.each(['nummer', '', 'constructor', '__proto__', 7, undefined, null])('%s is refused by on, once and events, and the error names those there are', async (name) => {
+    const { hub: h } = hub()
+    const refused = expect.objectContaining({ code: 'ERR_ARGUMENT', details: expect.objectContaining({ field: 'event', allowed: "'number' or 'text'" }) })
+    expect(() => h.on(name as never, () => {})).toThrow(refused)
+    expect(() => h.events(name as never)).toThrow(refused)
+    await expect(h.once(name as never)).rejects.toEqual(refused)
   })
 })
 

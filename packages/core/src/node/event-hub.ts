@@ -1,26 +1,38 @@
 // The public emitter: typed events with async listeners. A failing listener is reported to the node, never uncaught.
 // Proof: node/event-hub.test.ts.
-import { JamiError } from '../base/errors.ts'
-import { withOp } from '../base/operation.ts'
+import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
+import { closedError } from '../base/errors.ts'
+import { abandonable, withOp } from '../base/operation.ts'
 import { AsyncQueue } from '../base/queue.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Op } from '../contracts/service.ts'
 import type { Emitter } from './api.ts'
 
+/** Events that wait in `events()` for a reader. */
 const BUFFER_SIZE = 1000
+export const MAX_BUFFER_SIZE = 1_000_000
 
 type Listener<M> = { [K in keyof M]?: Set<(payload: M[K]) => unknown> }
 
+export interface EventHubOptions<M> {
+  readonly clock: Clock
+  /** What closes it, for errors: `the node`. */
+  readonly what: string
+  /** Every event there is. */
+  readonly events: Readonly<Record<keyof M, true>>
+  readonly onError: (error: unknown, event: keyof M) => void
+}
+
 export class EventHub<M> implements Emitter<M> {
   readonly #listeners: Listener<M> = {} // bounded by the program's own registrations
-  readonly #clock: Clock
-  readonly #onError: (error: unknown) => void
-  readonly #ends = new Set<(error: JamiError | undefined) => void>()
+  readonly #options: EventHubOptions<M>
+  readonly #names: ReturnType<typeof is.oneOf>
+  readonly #ends = new Set<() => void>() // bounded by the program's own calls
   #closed = false
 
-  constructor(clock: Clock, onError: (error: unknown) => void) {
-    this.#clock = clock
-    this.#onError = onError
+  constructor(options: EventHubOptions<M>) {
+    this.#options = options
+    this.#names = is.oneOf(...Object.keys(options.events))
   }
 
   count<K extends keyof M>(event: K): number {
@@ -28,28 +40,45 @@ export class EventHub<M> implements Emitter<M> {
   }
 
   on<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, options?: { signal?: AbortSignal }): () => void {
-    if (typeof listener !== 'function') throw new JamiError('ERR_ARGUMENT', `listener of ${String(event)}: got ${typeof listener}, allowed a function`)
-    if (options?.signal?.aborted || this.#closed) return () => {}
+    checkArgument('event', event, this.#names)
+    checkArgument('listener', listener, is.function)
+    checkOptions(options, { signal: is.signal })
+    return this.#add(event, listener, options?.signal)
+  }
+
+  #add<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, signal: AbortSignal | undefined): () => void {
+    if (signal?.aborted || this.#closed) return () => {}
     const entry = (payload: M[K]) => listener(payload)
     const own = this.#listeners[event] ?? new Set<(payload: M[K]) => unknown>()
     this.#listeners[event] = own
     own.add(entry)
     const off = () => {
       own.delete(entry)
-      options?.signal?.removeEventListener('abort', off)
+      signal?.removeEventListener('abort', off)
     }
-    options?.signal?.addEventListener('abort', off, { once: true })
+    signal?.addEventListener('abort', off, { once: true })
     return off
   }
 
   once<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]> {
-    return withOp(this.#clock, options, `waiting for ${String(event)}`, (signal) =>
+    try {
+      checkArgument('event', event, this.#names)
+      checkOptions(options, { ...OP, filter: is.function })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return abandonable(this.#waitFor(event, options))
+  }
+
+  #waitFor<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]> {
+    const { clock, what } = this.#options
+    return withOp(clock, options, `waiting for ${String(event)}`, (signal) =>
       new Promise<M[K]>((resolve, reject) => {
-        if (this.#closed) return reject(new JamiError('ERR_CLOSED', 'the emitter was closed'))
-        const end = (error: JamiError | undefined) => {
+        if (this.#closed) return reject(closedError(what))
+        const end = () => {
           off()
           this.#ends.delete(end)
-          reject(error ?? new JamiError('ERR_CLOSED', 'the emitter was closed'))
+          reject(closedError(what))
         }
         const off = this.on(event, (payload) => {
           if (options?.filter && !options.filter(payload)) return
@@ -63,13 +92,14 @@ export class EventHub<M> implements Emitter<M> {
   }
 
   events<K extends keyof M>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<M[K]> {
+    checkArgument('event', event, this.#names)
+    checkOptions(options, { signal: is.signal, bufferSize: is.whole(1, MAX_BUFFER_SIZE) })
     const queue: AsyncQueue<M[K]> = new AsyncQueue<M[K]>(options?.bufferSize ?? BUFFER_SIZE, () => {
       off()
       this.#ends.delete(end)
-      options?.signal?.removeEventListener('abort', stop)
+      options?.signal?.removeEventListener('abort', end)
     })
     const end = () => queue.end()
-    const stop = () => queue.end()
     const off = this.on(event, (payload) => {
       try {
         queue.push(payload)
@@ -79,28 +109,28 @@ export class EventHub<M> implements Emitter<M> {
     })
     this.#ends.add(end)
     if (this.#closed || options?.signal?.aborted) queue.end()
-    options?.signal?.addEventListener('abort', stop, { once: true })
+    options?.signal?.addEventListener('abort', end, { once: true })
     return queue
   }
 
   /** Calls the listeners and resolves when all have settled; failures are reported. */
   async emit<K extends keyof M>(event: K, payload: M[K]): Promise<void> {
-    await Promise.all([...(this.#listeners[event] ?? [])].map((listener) => this.call(listener, payload)))
+    await Promise.all([...(this.#listeners[event] ?? [])].map((listener) => this.call(event, listener, payload)))
   }
 
   /** Calls one listener; a failure is reported. */
-  protected async call<P>(listener: (payload: P) => unknown, payload: P): Promise<void> {
+  protected async call<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, payload: M[K]): Promise<void> {
     try {
       await listener(payload)
     } catch (error) {
-      this.#onError(error)
+      this.#options.onError(error, event)
     }
   }
 
   /** Ends `once` and `events`; no more events. */
   close(): void {
     this.#closed = true
-    for (const end of [...this.#ends]) end(undefined)
+    for (const end of [...this.#ends]) end()
     for (const key of Object.keys(this.#listeners) as (keyof M)[]) this.#listeners[key]?.clear()
   }
 }

@@ -1,21 +1,23 @@
-// Conversations and messages as programs see them: thin objects over the conversations contract. No protocol.
-import { JamiError } from '../base/errors.ts'
-import { withOp } from '../base/operation.ts'
+// A conversation as programs see it: a thin object over the conversations contract. No protocol. Proof: node/jami-node.test.ts.
+import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
+import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
+import { wellFormed } from '../codec/text.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
 import type { AccountUri, ConversationId, MessageId } from '../contracts/ids.ts'
 import type { Listen, Op } from '../contracts/service.ts'
-import { parseAccountUri, parseMessageId } from '../identity/ids.ts'
-import type { Conversation, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
+import type { Contact, Conversation, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
+import { MAX_KEY_LENGTH, MAX_PATH_LENGTH, MAX_TEXT_LENGTH } from './limits.ts'
+import { MESSAGE_ID, parseMessageId, PEER, peerUri } from './public-ids.ts'
+import { messageOf } from './public-message.ts'
 
-/** One text on the wire; the message itself is a git commit. */
-const MAX_TEXT_LENGTH = 1 << 16
-const MAX_KEY_LENGTH = 200
-const EVENT_TYPES = new Map<string, 'initial' | 'member' | 'merge' | 'profile' | 'vote' | 'call'>([
-  ['initial', 'initial'], ['member', 'member'], ['merge', 'merge'], ['application/update-profile', 'profile'], ['vote', 'vote'],
-  ['application/call-history+json', 'call'],
-])
+const TEXT = is.text(1, MAX_TEXT_LENGTH)
+const REPLY = { ...OP, idempotencyKey: is.text(1, MAX_KEY_LENGTH) }
+const SEND = { ...REPLY, replyTo: MESSAGE_ID }
+const HISTORY = { ...OP, before: MESSAGE_ID, after: MESSAGE_ID, order: is.oneOf('newest', 'oldest'), limit: is.whole(0, Number.MAX_SAFE_INTEGER) }
+const DELIVERED = { ...OP, to: PEER, status: is.oneOf('sent', 'displayed') }
 
 export interface ConversationEnv {
   readonly conversations: Conversations
@@ -23,11 +25,9 @@ export interface ConversationEnv {
   readonly ownUri: AccountUri
   /** Fires when the account stops. */
   readonly life: AbortSignal
-}
-
-/** A contact or any text with an account id. @throws ERR_ADDRESS_INVALID */
-export function peerUri(peer: PeerLike): AccountUri {
-  return typeof peer === 'string' ? parseAccountUri(peer) : parseAccountUri(peer?.uri)
+  readonly contact: (uri: AccountUri) => Contact
+  /** Something that the program's author should know. */
+  readonly warn: (code: string, message: string) => void
 }
 
 export class PublicConversation implements Conversation {
@@ -41,7 +41,7 @@ export class PublicConversation implements Conversation {
 
   #info() {
     const info = this.#env.conversations.get(this.id)
-    if (!info) throw new JamiError('ERR_NOT_FOUND', `conversation ${this.id} is not here (any more)`)
+    if (!info) throw notFoundError(`conversation ${this.id}`)
     return info
   }
 
@@ -62,42 +62,80 @@ export class PublicConversation implements Conversation {
   }
 
   async send(text: string, options: SendOptions = {}): Promise<TextMessage> {
-    if (typeof text !== 'string' || text.length === 0 || text.length > MAX_TEXT_LENGTH || text.includes('\0'))
-      throw new JamiError('ERR_ARGUMENT', `text: got ${typeof text === 'string' ? `${text.length} characters` : typeof text}, allowed 1 to ${MAX_TEXT_LENGTH} characters without NUL`)
-    const { replyTo, idempotencyKey: key, ...op } = options
-    if (key !== undefined && (key.length === 0 || key.length > MAX_KEY_LENGTH)) throw new JamiError('ERR_ARGUMENT', `idempotencyKey: got ${key.length} characters, allowed 1 to ${MAX_KEY_LENGTH}`)
-    const { conversations, clock } = this.#env
-    const fields = { body: text, ...(replyTo === undefined ? {} : { 'reply-to': parseMessageId(replyTo) }) }
-    const id = await withOp(clock, op, 'sending', (signal) => conversations.append(this.id, { type: 'text/plain', fields }, { signal, ...(key === undefined ? {} : { key }) }))
-    const message = await this.message(id)
-    if (message.type !== 'text') throw new JamiError('ERR_INTERNAL', `message ${id} is of type ${message.type}, expected text`)
-    return message
+    checkArgument('text', text, TEXT)
+    checkOptions(options, SEND)
+    const { replyTo, idempotencyKey, ...op } = options
+    const { conversations } = this.#env
+    const fields = { body: wellFormed(text), ...(replyTo === undefined ? {} : { 'reply-to': parseMessageId(replyTo) }) }
+    const key = idempotencyKey === undefined ? undefined : wellFormed(idempotencyKey)
+    return this.#within(op, 'sending', async (signal) => {
+      const id = await conversations.append(this.id, { type: 'text/plain', fields }, { signal, ...(key === undefined ? {} : { key }) })
+      const message = await this.#message(id)
+      if (message.type !== 'text') throw new JamiError('ERR_INTERNAL', `message ${id} is of type ${message.type}, expected text`, { details: { got: message.type, allowed: 'text' } })
+      if (message.text !== fields.body || message.replyTo !== fields['reply-to'])
+        this.#env.warn('JAMI_KEY_REUSED', `send() to conversation ${this.id}: another text has been sent under this idempotencyKey before (message ${id}); nothing was sent now`)
+      return message
+    })
   }
 
-  async *history(options: HistoryOptions = {}): AsyncIterableIterator<Message> {
-    for await (const entry of this.#env.conversations.history(this.id, options)) yield this.show(entry)
+  history(options: HistoryOptions = {}): AsyncIterableIterator<Message> {
+    checkOptions(options, HISTORY)
+    return this.#history(options)
   }
 
-  async message(id: MessageId): Promise<Message> {
-    const entry = await this.#env.conversations.entry(this.id, parseMessageId(id))
-    if (!entry) throw new JamiError('ERR_NOT_FOUND', `message ${id} is not in conversation ${this.id}`)
+  async *#history({ before, after, signal, timeoutMs, ...rest }: HistoryOptions): AsyncGenerator<Message> {
+    const { clock, conversations } = this.#env
+    const end = timeoutMs === undefined ? Number.POSITIVE_INFINITY : clock.now() + timeoutMs
+    const range = { ...rest, ...(before === undefined ? {} : { before: parseMessageId(before) }), ...(after === undefined ? {} : { after: parseMessageId(after) }) }
+    if (signal === undefined && timeoutMs === undefined) {
+      for await (const entry of conversations.history(this.id, range)) yield this.show(entry)
+      return
+    }
+    const entries = conversations.history(this.id, range)[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const left = end === Number.POSITIVE_INFINITY ? {} : { timeoutMs: Math.max(0, end - clock.now()) }
+        const { value, done } = await this.#within({ ...left, ...(signal ? { signal } : {}) }, 'reading the history', () => entries.next())
+        if (done) return
+        yield this.show(value)
+      }
+    } finally {
+      void Promise.resolve(entries.return?.()).catch(() => {}) // what is under way must not hold up whoever leaves
+    }
+  }
+
+  async message(id: string, op?: Op): Promise<Message> {
+    const message = parseMessageId(id)
+    checkOptions(op, OP)
+    return this.#within(op, 'reading a message', () => this.#message(message))
+  }
+
+  async #message(id: MessageId): Promise<Message> {
+    const entry = await this.#env.conversations.entry(this.id, id)
+    if (!entry) throw notFoundError(`message ${id}`, { conversation: this.id })
     return this.show(entry)
   }
 
   typing(active: boolean): void {
+    checkArgument('active', active, is.boolean)
     this.#env.conversations.setTyping(this.id, active)
   }
 
-  markRead(upTo: MessageId): Promise<void> {
-    return this.#env.conversations.markDisplayed(this.id, parseMessageId(upTo))
+  async markRead(upTo: string, op?: Op): Promise<void> {
+    const message = parseMessageId(upTo, 'upTo')
+    checkOptions(op, OP)
+    return this.#within(op, 'marking as read', () => this.#env.conversations.markDisplayed(this.id, message))
   }
 
-  sync(op?: Op): Promise<void> {
-    return withOp(this.#env.clock, op, 'synchronising', (signal) => this.#env.conversations.sync(this.id, { signal }))
+  async sync(op?: Op): Promise<void> {
+    checkOptions(op, OP)
+    return this.#within(op, 'synchronising', (signal) => this.#env.conversations.sync(this.id, { signal }))
   }
 
-  export(directory: string): Promise<void> {
-    return this.#env.conversations.exportTo(this.id, directory)
+  async export(directory: string, op?: Op): Promise<void> {
+    checkArgument('directory', directory, is.text(1, MAX_PATH_LENGTH))
+    checkOptions(op, OP)
+    return this.#within(op, 'exporting', () => this.#env.conversations.exportTo(this.id, directory))
   }
 
   /** Resolves when the history is here. */
@@ -109,28 +147,23 @@ export class PublicConversation implements Conversation {
 
   /** An entry as a public message. */
   show(entry: ConversationEntry): Message {
-    const replyTo = entry.fields['reply-to']
-    const base = {
-      id: entry.id,
+    return messageOf(entry, {
       conversation: this,
-      from: entry.author,
-      device: entry.device,
+      author: this.#env.contact(entry.author),
       own: entry.author === this.#env.ownUri,
-      sentAt: new Date(entry.timeMs),
-      replyTo: replyTo === undefined ? undefined : (replyTo as MessageId),
-      reply: (text: string, options?: SendOptions) => this.send(text, { ...options, replyTo: entry.id }),
-      delivered: (options?: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op) => this.#delivered(entry.id, options),
-    }
-    const event = EVENT_TYPES.get(entry.type)
-    if (event) return { ...base, type: event, fields: entry.fields }
-    if (entry.type === 'text/plain' && !('edit' in entry.fields) && !('react-to' in entry.fields)) return { ...base, type: 'text', text: entry.fields.body ?? '' }
-    return { ...base, type: 'unknown', wireType: entry.type, fields: entry.fields }
+      reply: async (text, options) => {
+        checkOptions(options, REPLY)
+        return this.send(text, { ...options, replyTo: entry.id })
+      },
+      delivered: (options) => abandonable(this.#delivered(entry.id, options)),
+    })
   }
 
   async #delivered(message: MessageId, options: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op = {}): Promise<void> {
+    checkOptions(options, DELIVERED)
     const { conversations, ownUri } = this.#env
     const { to, status = 'sent', ...op } = options
-    const target = to === undefined ? undefined : peerUri(to)
+    const target = to === undefined ? undefined : peerUri(to, 'to')
     const reached = () =>
       (target ? [target] : this.members.map((m) => m.uri).filter((uri) => uri !== ownUri)).some((uri) => {
         const known = conversations.statusOf(this.id, message, uri)
@@ -139,10 +172,17 @@ export class PublicConversation implements Conversation {
     await this.#until(op, `delivery of ${message}`, conversations.onStatus, reached)
   }
 
+  /** Within the caller's limits, and until the account stops. */
+  #within<T>(op: Op | undefined, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, life } = this.#env
+    if (life.aborted) return Promise.reject(closedError('the account'))
+    return withSignals([op?.signal, life], (both) => withOp(clock, { ...op, signal: both }, what, work))
+  }
+
   /** Waits for an event of this conversation after which `reached` holds. @throws ERR_NOT_FOUND when it is removed, ERR_CLOSED */
-  async #until(op: Op, what: string, listen: Listen<{ conversation: ConversationId }>, reached: () => boolean): Promise<void> {
-    const { conversations, clock, life } = this.#env
-    await withSignals([op.signal, life], (both) => withOp(clock, { ...op, signal: both }, what, (signal) =>
+  #until(op: Op, what: string, listen: Listen<{ conversation: ConversationId }>, reached: () => boolean): Promise<void> {
+    const { conversations } = this.#env
+    return this.#within(op, what, (signal) =>
       new Promise<void>((resolve, reject) => {
         if (reached()) return resolve()
         const offs = [
@@ -150,7 +190,7 @@ export class PublicConversation implements Conversation {
             if (event.conversation === this.id && reached()) end(resolve)
           }),
           conversations.onRemoved((event) => {
-            if (event.conversation === this.id) end(() => reject(new JamiError('ERR_NOT_FOUND', `conversation ${this.id} was removed`)))
+            if (event.conversation === this.id) end(() => reject(notFoundError(`conversation ${this.id}`)))
           }),
         ]
         const end = (settle: () => void) => {
@@ -158,6 +198,6 @@ export class PublicConversation implements Conversation {
           settle()
         }
         signal.addEventListener('abort', () => end(() => {}), { once: true })
-      })))
+      }))
   }
 }

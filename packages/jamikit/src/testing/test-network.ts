@@ -1,6 +1,6 @@
 // jamikit/testing: real nodes on a network in memory, in virtual time, from a seed. No socket, no thread, no waiting.
 // Proof: test/test-network.test.ts, test/two-accounts*.test.ts.
-import { type Account, type JamiNode, memoryStorage, silentLogger } from '@jamikit/core'
+import { type Account, JamiError, type JamiNode, memoryStorage, silentLogger } from '@jamikit/core'
 import type { BaseEnv, Dht } from '@jamikit/core/contracts'
 import { ManualClock, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
 import { dht } from '@jamikit/dht'
@@ -24,8 +24,13 @@ export interface TestNetwork extends AsyncDisposable {
   readonly network: SimNetwork
   /** A node on a host of its own, joined to the test's DHT. */
   createNode(options?: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string }): Promise<JamiNode>
-  /** An account on a node and a host of its own, announced. RSA keys come from a pool of throw-away ones: at most 16 accounts a network. */
+  /**
+   * An account on a node and a host of its own, announced. RSA keys come from a pool of throw-away ones.
+   * @throws ERR_LIMIT at the 17th
+   */
   account(name: string): Promise<Account>
+  /** The node that `account()` made for it. @throws ERR_NOT_FOUND */
+  node(account: Account): JamiNode
   /** Makes contacts of two accounts: both have their conversation when it resolves. */
   befriend(a: Account, b: Account): Promise<void>
   /** Cuts the hosts of different groups off from each other. The DHT's other node stays with the last group. */
@@ -41,6 +46,8 @@ export interface TestNetwork extends AsyncDisposable {
 
 const HUB = 'hub'
 const DHT_PORT = 4222
+/** Three keys each, of the throw-away ones in @jamikit/core/testing. */
+const MAX_ACCOUNTS = 16
 
 /** A network of its own: nothing outside this process is contacted. */
 export async function createTestNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
@@ -54,7 +61,7 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
   const hub: Dht = dht()({ ...envOf(HUB), bootstrap: [], port: DHT_PORT })
   await clock.run(hub.start())
   const nodes = new Set<JamiNode>() // bounded by the test
-  const hosts = new Map<Account, string>() // bounded by the test
+  const hosts = new Map<Account, { host: string; node: JamiNode }>() // bounded by MAX_ACCOUNTS
 
   async function createNode(nodeOptions: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string } = {}): Promise<JamiNode> {
     const { host = `host-${nodes.size + 1}`, ...rest } = nodeOptions
@@ -69,11 +76,20 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
     network,
     createNode,
     async account(name) {
+      if (hosts.size >= MAX_ACCOUNTS)
+        throw new JamiError('ERR_LIMIT', `accounts of one test network: got ${hosts.size + 1}, allowed ${MAX_ACCOUNTS}: each takes three of the ${3 * MAX_ACCOUNTS} RSA keys that ship with the kit; make another network`, {
+          details: { what: 'accounts of one test network', got: hosts.size + 1, allowed: MAX_ACCOUNTS },
+        })
       const node = await createNode({ host: name })
       const account = await clock.run(node.accounts.open(name, { displayName: name }))
-      hosts.set(account, name)
+      hosts.set(account, { host: name, node })
       await clock.run(account.ready())
       return account
+    },
+    node(account) {
+      const known = hosts.get(account)
+      if (!known) throw new JamiError('ERR_NOT_FOUND', 'the account was not made by account() of this network', { details: { account: account?.uri } })
+      return known.node
     },
     async befriend(a, b) {
       const accepting = b.once('contact:request', { filter: ({ from }) => from.uri === a.uri }).then((request) => request.accept())
@@ -82,7 +98,7 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
       await clock.runUntil(joined)
     },
     partition(...groups) {
-      const named = groups.map((group) => group.map((account) => hosts.get(account)).filter((host) => host !== undefined))
+      const named = groups.map((group) => group.map((account) => hosts.get(account)?.host).filter((host) => host !== undefined))
       named.at(-1)?.push(HUB)
       network.partition(...named)
     },

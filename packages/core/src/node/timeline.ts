@@ -1,0 +1,148 @@
+// What the program has handled, one timeline per account: pulled from storage, one entry of each conversation at a time, offered to all
+// listeners and loops, acknowledged when all of them are done. At least once, in order within a conversation, again after a crash.
+// Proof: node/timeline.test.ts.
+import { JamiError } from '../base/errors.ts'
+import type { Clock, Timer } from '../contracts/clock.ts'
+import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
+import type { ConversationId } from '../contracts/ids.ts'
+import { Acknowledger, retryAfterMs } from './acknowledger.ts'
+import { TimelineReader } from './timeline-reader.ts'
+
+export interface TimelineEnv<T> {
+  readonly conversations: Pick<Conversations, 'list' | 'unacknowledged' | 'acknowledge'>
+  readonly clock: Clock
+  /** What programs see of an entry; undefined: nothing, it counts as handled. */
+  readonly show: (entry: ConversationEntry) => T | undefined
+  /** Listeners there are now. */
+  readonly listeners: () => number
+  /** Resolves when all listeners have settled. */
+  readonly tell: (shown: T) => Promise<void>
+  readonly onError: (error: unknown) => void
+}
+
+export class Timeline<T> {
+  readonly #env: TimelineEnv<T>
+  readonly #acknowledger: Acknowledger
+  readonly #readers = new Set<TimelineReader<T>>() // bounded by the program's own loops
+  /** May have entries that are not handled. Bounded by the conversations, as the next two. */
+  readonly #open = new Set<ConversationId>()
+  readonly #running = new Map<ConversationId, Promise<void>>()
+  readonly #retries = new Map<ConversationId, { failures: number; timer: Timer | undefined }>()
+  #looked = false
+  #stopped = false
+
+  constructor(env: TimelineEnv<T>) {
+    this.#env = env
+    this.#acknowledger = new Acknowledger(env)
+  }
+
+  get #wanted(): boolean {
+    return !this.#stopped && (this.#readers.size > 0 || this.#env.listeners() > 0)
+  }
+
+  /** There may be something new in a conversation. */
+  wake(conversation: ConversationId): void {
+    if (this.#stopped) return
+    this.#open.add(conversation)
+    this.#start(conversation)
+  }
+
+  /** Somebody has begun to listen. */
+  wakeAll(): void {
+    if (!this.#wanted) return
+    if (!this.#looked) for (const { id } of this.#env.conversations.list()) this.#open.add(id)
+    this.#looked = true
+    for (const conversation of [...this.#open]) this.#start(conversation)
+  }
+
+  /** A loop over what is not handled and what comes; counts as listening from its first `next()` on. */
+  read(signal?: AbortSignal): AsyncIterableIterator<T> {
+    const end = () => reader.end()
+    const reader: TimelineReader<T> = new TimelineReader<T>({
+      onStart: () => {
+        this.#readers.add(reader)
+        this.wakeAll()
+      },
+      onEnd: () => {
+        this.#readers.delete(reader)
+        signal?.removeEventListener('abort', end)
+      },
+    })
+    if (this.#stopped || signal?.aborted) reader.end()
+    else signal?.addEventListener('abort', end, { once: true })
+    return reader
+  }
+
+  /** The conversation is gone. */
+  forget(conversation: ConversationId): void {
+    this.#open.delete(conversation)
+    this.#retries.get(conversation)?.timer?.cancel()
+    this.#retries.delete(conversation)
+    this.#acknowledger.forget(conversation)
+  }
+
+  /** Nothing more is handed over; resolves when what the program holds is handled (or left) and all that is handled is durable. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const { timer } of this.#retries.values()) timer?.cancel()
+    this.#retries.clear()
+    for (const reader of [...this.#readers]) reader.end()
+    const acknowledged = this.#acknowledger.stop()
+    await Promise.all(this.#running.values())
+    await acknowledged
+    await this.#acknowledger.stop() // what was handled meanwhile
+  }
+
+  #start(conversation: ConversationId): void {
+    if (!this.#wanted || this.#running.has(conversation) || this.#retries.get(conversation)?.timer) return
+    const run = this.#run(conversation).then(
+      () => void this.#retries.delete(conversation),
+      (error: unknown) => this.#failed(conversation, error),
+    ).finally(() => {
+      this.#running.delete(conversation)
+      if (this.#open.has(conversation)) this.#start(conversation)
+    })
+    this.#running.set(conversation, run)
+  }
+
+  /** The others go on. */
+  #failed(conversation: ConversationId, error: unknown): void {
+    if (JamiError.is(error, 'ERR_NOT_FOUND') || this.#stopped) return // it was removed, or comes again with the next start
+    this.#env.onError(error)
+    this.#open.add(conversation)
+    const failures = (this.#retries.get(conversation)?.failures ?? 0) + 1
+    const timer = this.#env.clock.after(retryAfterMs(failures), () => {
+      this.#retries.set(conversation, { failures, timer: undefined })
+      this.#start(conversation)
+    })
+    this.#retries.set(conversation, { failures, timer })
+  }
+
+  async #run(conversation: ConversationId): Promise<void> {
+    const { conversations, show } = this.#env
+    while (this.#wanted && this.#open.delete(conversation)) {
+      for await (const entry of conversations.unacknowledged(conversation)) {
+        if (this.#acknowledger.has(conversation, entry.id)) continue
+        const shown = show(entry)
+        if (!(await this.#handled(shown))) {
+          this.#open.add(conversation)
+          return
+        }
+        this.#acknowledger.add(conversation, entry)
+        await this.#acknowledger.room(conversation)
+      }
+    }
+  }
+
+  /** False when nobody was there to handle it, or whoever was there has left. */
+  async #handled(shown: T | undefined): Promise<boolean> {
+    while (this.#wanted) if (shown === undefined || (await this.#offer(shown))) return true
+    return false
+  }
+
+  async #offer(shown: T): Promise<boolean> {
+    const votes = [...this.#readers].map((reader) => reader.offer(shown))
+    if (this.#env.listeners() > 0) votes.push(this.#env.tell(shown).then(() => true))
+    return (await Promise.all(votes)).includes(true)
+  }
+}
