@@ -12,11 +12,11 @@ import type { DeviceIdentity } from '../src/contracts/identity.ts'
 import type { AccountUri, ConversationId, InfoHash } from '../src/contracts/ids.ts'
 import { makeAnnouncement } from '../src/identity/announcement.ts'
 import { inboxKey } from '../src/identity/ids.ts'
-import { memoryStorage } from '../src/storage/memory-storage.ts'
 import { FakeDhtNetwork } from '../src/testing/fake-dht.ts'
 import { ManualClock } from '../src/testing/manual-clock.ts'
 import { testCrypto } from '../src/testing/test-crypto.ts'
 import { testIdentity } from '../src/testing/test-identities.ts'
+import { testStorage, type TestStorage } from '../src/testing/test-storage.ts'
 
 export const crypto = testCrypto()
 
@@ -28,7 +28,7 @@ export interface Confirmation {
 export interface Person {
   readonly device: DeviceIdentity
   readonly dht: ReturnType<FakeDhtNetwork['node']>
-  readonly storage: ReturnType<typeof memoryStorage>
+  readonly storage: TestStorage
   readonly contacts: ContactList
   readonly certificates: CertificateDirectory
   readonly presence: PresenceTracker
@@ -53,10 +53,10 @@ export class People {
     const logger = silentLogger
     const dht = this.network.node()
     await dht.start()
-    const storage = options.storage ?? memoryStorage()
+    const storage = options.storage ?? testStorage()
     const prefix = `accounts/${device.accountId}`
     const contacts = await ContactList.load(storage, prefix)
-    const certificates = new CertificateDirectory({ clock, logger, dht, storage, prefix, own: device })
+    const certificates = new CertificateDirectory({ clock, logger, dht, storage, prefix, own: device, isKnown: (account) => contacts.isContact(account) })
     await certificates.load()
     const presence = new PresenceTracker({ clock, logger, dht, certificates, ownDevice: device.deviceId })
     const announcement = await makeAnnouncement(crypto, { accountKey: identity.accountKey, devicePublicKey: device.privateKey.publicKey })

@@ -2,10 +2,11 @@
 import { describe, expect, it } from 'vitest'
 import { crypto } from '../../test/people.ts'
 import { utf8 } from '../codec/bytes.ts'
+import { decodeMsgpack, encodeMsgpack, type MsgpackInput } from '../codec/msgpack.ts'
 import { makeReceipt } from '../identity/receipt.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'
 import { testIdentity } from '../testing/test-identities.ts'
-import { type AccountRecord, accountPrefix, loadAccounts, loadArchive, removeAccount, saveAccount } from './account-record.ts'
+import { type AccountRecord, accountPrefix, checkDisplayName, loadAccounts, loadArchive, MAX_DISPLAY_NAME, removeAccount, saveAccount } from './account-record.ts'
 
 async function record(i: number): Promise<AccountRecord> {
   const { accountKey, device, ethKey } = testIdentity(i)
@@ -19,7 +20,8 @@ describe('account records', () => {
     const [a, b] = [await record(0), await record(1)]
     await saveAccount(storage, a, utf8('archive of a'))
     await saveAccount(storage, b)
-    const read = await loadAccounts(storage)
+    const { accounts: read, problems } = await loadAccounts(storage)
+    expect(problems).toEqual([])
     expect(read.map((r) => r.label).sort()).toEqual(['label 0', 'label 1'])
     const again = read.find((r) => r.label === 'label 0')
     expect(again).toMatchObject({ displayName: 'Ünï', receipt: a.receipt })
@@ -35,19 +37,40 @@ describe('account records', () => {
     await saveAccount(storage, a, utf8('archive'))
     await saveAccount(storage, { ...a, displayName: 'new' })
     expect(await loadArchive(storage, a.device.accountId)).toEqual(utf8('archive'))
-    expect((await loadAccounts(storage))[0]?.displayName).toBe('new')
+    expect((await loadAccounts(storage)).accounts[0]?.displayName).toBe('new')
   })
 
-  it('that are damaged, or hold another account, are told as such', async () => {
-    const [a, b] = [await record(0), await record(1)]
-    const key = (r: AccountRecord) => `${accountPrefix(r.device.accountId)}/identity`
-    const damaged = memoryStorage()
-    await damaged.batch([{ key: key(a), value: Uint8Array.of(1, 2, 3) }])
-    await expect(loadAccounts(damaged)).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
-    const swapped = memoryStorage()
-    await saveAccount(swapped, b)
-    await swapped.batch([{ key: key(a), value: (await swapped.get(key(b))) ?? null }])
-    await expect(loadAccounts(swapped)).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
+  const key = (r: AccountRecord) => `${accountPrefix(r.device.accountId)}/identity`
+
+  it('that are damaged, or hold another account, are told as such, and keep the others from nothing', async () => {
+    const [a, b, c] = [await record(0), await record(1), await record(2)]
+    const storage = memoryStorage()
+    for (const r of [a, b, c]) await saveAccount(storage, r)
+    await storage.batch([{ key: key(a), value: Uint8Array.of(1, 2, 3) }, { key: key(b), value: (await storage.get(key(c))) ?? null }])
+    const { accounts, problems } = await loadAccounts(storage)
+    expect(accounts.map((r) => r.label)).toEqual(['label 2'])
+    expect(problems.map(({ usable, label, error }) => [usable, label, error.code]).sort()).toEqual([[false, undefined, 'ERR_STORAGE_CORRUPT'], [false, 'label 2', 'ERR_STORAGE_CORRUPT']].sort())
+    expect(await storage.get(key(a))).toEqual(Uint8Array.of(1, 2, 3)) // nothing is thrown away
+  })
+
+  it.each<[string, MsgpackInput, string]>([
+    ['too long', 'x'.repeat(MAX_DISPLAY_NAME + 1), 'x'.repeat(MAX_DISPLAY_NAME)], ['cut in the middle of a character', `${'x'.repeat(MAX_DISPLAY_NAME - 1)}😀`, 'x'.repeat(MAX_DISPLAY_NAME - 1)],
+    ['a number', 7, ''], ['not there', null, ''],
+  ])('a name that is %s costs itself: it is cut, told, and the account is there', async (_what, displayName, kept) => {
+    const a = await record(0)
+    const storage = memoryStorage()
+    await saveAccount(storage, a)
+    const fields = decodeMsgpack((await storage.get(key(a))) ?? new Uint8Array(0)) as Map<string, MsgpackInput>
+    await storage.batch([{ key: key(a), value: encodeMsgpack({ ...Object.fromEntries(fields), displayName }) }])
+    const { accounts, problems } = await loadAccounts(storage)
+    expect(accounts).toMatchObject([{ label: 'label 0', displayName: kept }])
+    expect(problems).toMatchObject([{ usable: true, label: 'label 0', error: { code: 'ERR_STORAGE_CORRUPT' } }])
+  })
+
+  it('a name is checked when it is set, by what is accepted at load', () => {
+    expect([checkDisplayName(''), checkDisplayName('x'.repeat(MAX_DISPLAY_NAME)), checkDisplayName('a\ud83d')]).toEqual(['', 'x'.repeat(MAX_DISPLAY_NAME), 'a\ufffd'])
+    for (const bad of [7, null, undefined, {}, 'x'.repeat(MAX_DISPLAY_NAME + 1), '😀'.repeat(MAX_DISPLAY_NAME / 2 + 1)])
+      expect(() => checkDisplayName(bad)).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', details: expect.objectContaining({ field: 'displayName' }) }))
   })
 
   it('ACC-S21 removing an account removes every record and file of it, and nothing of another', async () => {

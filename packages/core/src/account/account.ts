@@ -1,7 +1,8 @@
 // One account at run time: owns its parts and starts and stops them in order. No protocol of its own.
-// docs/protocol/03 §2.4 (start-up sequence), §5.5 (accepting), §8.2 (what going online triggers).
+// docs/protocol/03 §2.4 (start-up sequence), §5.5 (accepting), §8.2 (what going online triggers). Proof: account/life-cycle.test.ts.
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
+import { delay } from '../base/operation.ts'
 import { Tasks } from '../base/tasks.ts'
 import type { ConnectionManager } from '../contracts/connection-manager.ts'
 import type { Conversations } from '../contracts/conversations.ts'
@@ -9,7 +10,7 @@ import type { Dht } from '../contracts/dht.ts'
 import type { AccountUri, ConversationId } from '../contracts/ids.ts'
 import type { BaseEnv, Modules } from '../contracts/module.ts'
 import type { Storage } from '../contracts/storage.ts'
-import { type AccountRecord, accountPrefix, saveAccount } from './account-record.ts'
+import { type AccountRecord, accountPrefix, checkDisplayName, saveAccount } from './account-record.ts'
 import { CertificateDirectory } from './certificate-directory.ts'
 import { ContactList, isActive } from './contact-list.ts'
 import { DeviceAnnouncer } from './device-announcer.ts'
@@ -17,7 +18,11 @@ import { MessageEngine } from './message-engine.ts'
 import { PresenceTracker } from './presence-tracker.ts'
 import { Reconnector } from './reconnector.ts'
 import { type PendingRequest, TrustRequests } from './trust-requests.ts'
+import { Turns } from './turns.ts'
 import { profileCard } from './vcard.ts'
+
+const RETRY_FIRST_MS = 5_000
+const RETRY_MAX_MS = 300_000
 
 export interface AccountEnv extends BaseEnv {
   readonly dht: Dht
@@ -28,6 +33,12 @@ export interface AccountEnv extends BaseEnv {
 export interface ContactChange {
   readonly account: AccountUri
   readonly action: 'added' | 'confirmed' | 'removed' | 'banned'
+}
+
+/** What failed without a caller who could be told. */
+export interface AccountTrouble {
+  readonly error: JamiError
+  readonly source: string
 }
 
 /** The parts of a running account. */
@@ -44,6 +55,8 @@ export class LocalAccount {
   readonly #reconnector: Reconnector
   readonly #tasks: Tasks
   readonly #contactChanged: Source<ContactChange>
+  readonly #problem: Source<AccountTrouble>
+  readonly #turns = new Turns()
   readonly #prefix: string
   readonly #adding = new Map<AccountUri, Promise<ConversationId>>() // bounded by the program's calls
   #record: AccountRecord
@@ -60,9 +73,11 @@ export class LocalAccount {
     this.#record = record
     this.#prefix = prefix
     this.contacts = contacts
+    const report = (error: unknown, source: string) => this.#problem.emit({ error: JamiError.from(error), source })
+    this.#problem = new Source((err) => logger.error({ err }, 'a listener threw'))
     this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'account task failed'))
     this.#contactChanged = new Source((err) => logger.error({ err }, 'a listener threw'))
-    this.certificates = new CertificateDirectory({ clock, logger, dht, storage, prefix, own: identity })
+    this.certificates = new CertificateDirectory({ clock, logger, dht, storage, prefix, own: identity, isKnown: (account) => contacts.isContact(account) })
     this.presence = new PresenceTracker({ clock, logger, dht, certificates: this.certificates, ownDevice: identity.deviceId })
     this.announcer = new DeviceAnnouncer({ clock, logger, dht, identity, announcement })
     const policy = {
@@ -71,7 +86,7 @@ export class LocalAccount {
     }
     this.connections = modules.connections({ ...base, dht, identity, certificates: this.certificates, policy, storage, prefix })
     this.messages = new MessageEngine({
-      clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId,
+      clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId, ownAccount: identity.accountId,
       onChannelCount: (account, by) => this.presence.countChannel(account, by),
     })
     this.conversations = modules.conversations({
@@ -82,6 +97,7 @@ export class LocalAccount {
       clock, logger, dht, identity, certificates: this.certificates, directory: this.presence, contacts, storage, prefix,
       profile: () => profileCard(this.#record.displayName),
       joined: (account) => this.#hasJoined(account, contacts.conversationWith(account)),
+      report,
     })
     this.#reconnector = new Reconnector({ clock, random, logger, presence: this.presence, messages: this.messages, contacts })
   }
@@ -103,9 +119,24 @@ export class LocalAccount {
     return this.#contactChanged.listen
   }
 
+  /** What failed in the background: storage that refuses to write, first of all. It is tried again. */
+  get onProblem() {
+    return this.#problem.listen
+  }
+
+  /** What of this account could not be read when it was loaded. */
+  get problems(): readonly JamiError[] {
+    return [...this.contacts.problems, ...this.certificates.problems, ...this.requests.problems]
+  }
+
+  /** @throws ERR_ARGUMENT */
   async setDisplayName(displayName: string): Promise<void> {
-    this.#record = { ...this.#record, displayName }
-    await saveAccount(this.#env.storage, this.#record)
+    const checked = checkDisplayName(displayName)
+    await this.#turns.take(async () => {
+      const record = { ...this.#record, displayName: checked }
+      await saveAccount(this.#env.storage, record)
+      this.#record = record
+    })
   }
 
   start(): Promise<void> {
@@ -114,8 +145,8 @@ export class LocalAccount {
         this.#contactChanged.emit({ account, action: 'confirmed' })
         this.messages.connect(account)
       })
-      this.requests.onInvited(({ account, conversation }) => this.#tasks.run('invitation', () => this.conversations.accept(conversation, account)))
-      this.conversations.onReady(({ conversation }) => this.#tasks.run('linking a conversation', () => this.#link(conversation)))
+      this.requests.onInvited(({ account, conversation }) => this.#persist('invitation', () => this.conversations.accept(conversation, account)))
+      this.conversations.onReady(({ conversation }) => this.#persist('linking a conversation', () => this.#link(conversation)))
       this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
       this.presence.onDevice(({ account, device }) => {
         this.requests.send(account)
@@ -136,7 +167,7 @@ export class LocalAccount {
         this.presence.watch(account)
         // accepted, and then the process ended before the clone was noted
         const { conversation, confirmed } = contact
-        if (conversation && confirmed && !this.conversations.get(conversation)) this.#tasks.run('unfinished acceptance', () => this.conversations.accept(conversation, account))
+        if (conversation && confirmed && !this.conversations.get(conversation)) this.#persist('unfinished acceptance', () => this.conversations.accept(conversation, account))
       }
     })()
     return this.#started
@@ -173,6 +204,21 @@ export class LocalAccount {
     })
   }
 
+  /** Work that nobody waits for: when the disk refuses, that is told once, and it is tried again. */
+  #persist(what: string, work: () => Promise<unknown>): void {
+    this.#tasks.run(what, async (signal) => {
+      for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MAX_MS)) {
+        try {
+          return await work()
+        } catch (error) {
+          if (!JamiError.is(error, 'ERR_STORAGE_IO')) throw error
+          if (waitMs === RETRY_FIRST_MS) this.#problem.emit({ error, source: what })
+          await delay(this.#env.clock, waitMs, signal)
+        }
+      }
+    })
+  }
+
   /** Two calls at once make one contact and one conversation. */
   #once(peer: AccountUri, work: () => Promise<ConversationId>): Promise<ConversationId> {
     const running = this.#adding.get(peer)
@@ -187,11 +233,17 @@ export class LocalAccount {
     const pending = this.requests.get(peer)
     if (pending) return this.#accept(pending)
     const known = this.contacts.conversationWith(peer)
-    const conversation = known && this.conversations.get(known) ? known : await this.conversations.createOneToOne(peer)
+    const conversation = known && this.conversations.get(known) ? known : (this.#unlinked(peer) ?? (await this.conversations.createOneToOne(peer)))
     if (await this.contacts.add(peer, now, { confirmed: false, conversation })) this.#contactChanged.emit({ account: peer, action: 'added' })
     this.presence.watch(peer)
     this.requests.send(peer, true)
     return conversation
+  }
+
+  /** A conversation that was made for a contact which could then not be written: it is used the next time. */
+  #unlinked(peer: AccountUri): ConversationId | undefined {
+    if (this.contacts.get(peer)) return undefined
+    return this.conversations.list().find(({ id, state }) => state === 'ready' && this.#otherOf(id) === peer)?.id
   }
 
   /** Every step may be repeated, and the request goes last: a crash in between loses nothing. */
@@ -253,10 +305,13 @@ export class LocalAccount {
 
   async removeContact(peer: AccountUri, ban: boolean): Promise<void> {
     await this.contacts.remove(peer, this.#env.clock.wallTimeMs(), ban)
-    await this.requests.decline(peer)
     this.presence.unwatch(peer)
-    if (!ban) for (const { id } of this.conversations.list()) if (this.#otherOf(id) === peer) await this.conversations.remove(id)
-    await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed'))
+    try {
+      await this.requests.decline(peer)
+      if (!ban) for (const { id } of this.conversations.list()) if (this.#otherOf(id) === peer) await this.conversations.remove(id)
+    } finally {
+      await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed')) // whatever the disk says
+    }
     this.#contactChanged.emit({ account: peer, action: ban ? 'banned' : 'removed' })
   }
 

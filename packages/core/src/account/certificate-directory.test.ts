@@ -4,29 +4,103 @@ import { crypto, People, type Person } from '../../test/people.ts'
 import { silentLogger } from '../base/logger.ts'
 import { utf8 } from '../codec/bytes.ts'
 import { encodeMsgpack } from '../codec/msgpack.ts'
-import type { InfoHash } from '../contracts/ids.ts'
+import type { CertificateChain, PeerIdentity } from '../contracts/identity.ts'
+import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
 import { chainToPem } from '../identity/certificate.ts'
 import { certificateKey } from '../identity/ids.ts'
+import { type AccountIdentity, issueDeviceCertificate } from '../identity/issue.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { FakeDhtNetwork } from '../testing/fake-dht.ts'
-import { testIdentity } from '../testing/test-identities.ts'
-import { CERTIFICATE_TYPE, CertificateDirectory } from './certificate-directory.ts'
+import { SeededRandom } from '../testing/seeded-random.ts'
+import { TEST_IDENTITIES, testIdentity, testPeer } from '../testing/test-identities.ts'
+import { testStorage } from '../testing/test-storage.ts'
+import { ClaimCache } from './claim-cache.ts'
+import { KeptCertificates, MAX_KEPT_PER_ACCOUNT } from './kept-certificates.ts'
+import { CERTIFICATE_TYPE, CertificateDirectory, MAX_CHAIN_BYTES, MAX_CLAIMS_PER_SEARCH } from './certificate-directory.ts'
 
 const publish = (people: People, by: Person, key: InfoHash, text: string) =>
   people.clock.run(by.dht.put(key, { data: encodeMsgpack(utf8(text)), type: CERTIFICATE_TYPE }))
 
+/** The chain of an account that certified somebody else's public key. */
+async function claimOf({ accountKey, accountChain }: AccountIdentity, devicePublicKey: Uint8Array, seed = 0): Promise<CertificateChain> {
+  const [account, ...above] = accountChain
+  return [await issueDeviceCertificate({ clock: new ManualClock(), crypto, random: new SeededRandom(`claim ${seed}`) }, { accountKey, account, devicePublicKey }), account, ...above]
+}
+
 describe('looking for a certificate', () => {
-  it('finds it on the DHT, keeps it on disk, and asks nobody the next time', async () => {
+  it('what a link proved is kept on disk, and nobody is asked the next time', async () => {
     const people = new People()
     const alice = await people.come(0)
-    const bob = await people.come(1)
-    expect(await people.clock.run(alice.certificates.find(bob.device.deviceId))).toMatchObject({ deviceId: bob.device.deviceId, accountId: bob.device.accountId })
-    await bob.stop()
+    const { device } = testIdentity(1)
+    await alice.certificates.pin(device.chain)
     await alice.stop()
     const again = await people.come(0, { storage: alice.storage, announced: false })
     await again.dht.stop()
-    expect(await again.certificates.find(bob.device.deviceId)).toMatchObject({ accountId: bob.device.accountId })
+    expect(await again.certificates.find(device.deviceId)).toMatchObject({ accountId: device.accountId })
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('what was only found on the DHT is not kept: strangers who ask, however many, leave nothing on disk', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const before = [...alice.storage.contents.records.keys()]
+    for (let i = 1; i < TEST_IDENTITIES; i++) {
+      const { device } = testIdentity(i)
+      await publish(people, alice, certificateKey(device.deviceId), chainToPem(device.chain))
+      for (const account of [undefined, device.accountId]) expect(await people.clock.run(alice.certificates.find(device.deviceId, account ? { account } : {}))).toMatchObject({ accountId: device.accountId })
+    }
+    expect([...alice.storage.contents.records.keys()]).toEqual(before)
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('an account that certified a foreign key and publishes it does not become its owner: not on disk, not in memory once the owner links', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const [{ device }, thief] = [testIdentity(1), testIdentity(2)]
+    const stolen = await claimOf(thief, device.privateKey.publicKey)
+    for (const key of [certificateKey(device.deviceId), device.deviceShortId]) await publish(people, alice, key, chainToPem(stolen))
+    expect(await people.clock.run(alice.certificates.find(device.deviceId))).toMatchObject({ accountId: thief.device.accountId }) // the only claim there is
+    await alice.certificates.pin(device.chain) // its own link says otherwise
+    for (const op of [{}, { sole: true }, { account: device.accountId }]) expect(await people.clock.run(alice.certificates.find(device.deviceId, op))).toMatchObject({ accountId: device.accountId })
+    expect(await people.clock.run(alice.certificates.find(device.deviceId, { account: thief.device.accountId }))).toBeUndefined()
+    await alice.stop()
+    const again = await people.come(0, { storage: alice.storage, announced: false })
+    expect(await again.certificates.get(device.deviceId)).toMatchObject({ accountId: device.accountId })
+    expect(await people.gone()).toEqual([])
+  })
+
+  it(`a chain of more than ${MAX_CHAIN_BYTES} bytes is no chain, from the DHT or from a link`, async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const { device } = testIdentity(1)
+    const pem = chainToPem(device.chain)
+    await publish(people, alice, certificateKey(device.deviceId), `${' '.repeat(MAX_CHAIN_BYTES - pem.length)}${pem}`)
+    expect(await people.clock.run(alice.certificates.find(device.deviceId))).toBeUndefined() // with its msgpack header it is 3 bytes more
+    const [leaf, account, ca] = device.chain
+    await expect(alice.certificates.pin([leaf, account, ...Array.from({ length: 6 }, () => ca)].map((c) => ({ ...c, pem: `${c?.pem}${'x'.repeat(2000)}` })) as never)).rejects.toMatchObject({ code: 'ERR_CERTIFICATE', details: { allowed: MAX_CHAIN_BYTES } })
+    expect(await people.gone()).toEqual([])
+  })
+
+  it(`one search looks at ${MAX_CLAIMS_PER_SEARCH} claims and no more, and the expected account is found behind any number of foreign ones`, async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const [{ device }, thief] = [testIdentity(1), testIdentity(2)]
+    for (let i = 0; i < MAX_CLAIMS_PER_SEARCH + 8; i++) await publish(people, alice, certificateKey(device.deviceId), chainToPem(await claimOf(thief, device.privateKey.publicKey, i)))
+    await publish(people, alice, certificateKey(device.deviceId), chainToPem(device.chain))
+    let read = 0
+    const counting = Object.assign(Object.create(alice.dht) as typeof alice.dht, {
+      get: (...args: Parameters<typeof alice.dht.get>) => (async function* () {
+        for await (const value of alice.dht.get(...args)) {
+          read++
+          yield value
+        }
+      })(),
+    })
+    const directory = new CertificateDirectory({ clock: people.clock, logger: silentLogger, dht: counting, storage: memoryStorage(), prefix: 'p', own: alice.device })
+    await people.clock.run(directory.find(device.deviceId))
+    expect(read).toBe(MAX_CLAIMS_PER_SEARCH)
+    expect(await people.clock.run(directory.find(device.deviceId, { account: device.accountId }))).toMatchObject({ accountId: device.accountId })
     expect(await people.gone()).toEqual([])
   })
 
@@ -108,10 +182,12 @@ describe('keeping a certificate', () => {
 
   it('a record that was damaged, or holds another device, is not given', async () => {
     const people = new People()
-    const alice = await people.come(0)
+    let alice = await people.come(0)
     const [a, b] = [testIdentity(1).device, testIdentity(2).device]
-    const key = (id: string) => `accounts/${alice.device.accountId}/certificates/${id}`
+    await alice.stop()
+    const key = (id: string, account = b.accountId) => `accounts/${alice.device.accountId}/certificates/${account}/${id}`
     await alice.storage.batch([{ key: key(a.deviceId), value: utf8(chainToPem(b.chain)) }, { key: key(b.deviceId), value: Uint8Array.of(1, 2, 3) }])
+    alice = await people.come(0, { storage: alice.storage })
     expect([await alice.certificates.get(a.deviceId), await alice.certificates.get(b.deviceId)]).toEqual([undefined, undefined])
     expect(await people.gone()).toEqual([])
   })
@@ -121,5 +197,57 @@ describe('keeping a certificate', () => {
     const alice = await people.come(0)
     expect(await alice.certificates.get(alice.device.deviceId)).toMatchObject({ accountId: alice.device.accountId })
     expect(await people.gone()).toEqual([])
+  })
+})
+
+describe('what is kept has bounds', () => {
+  const device = (n: number) => n.toString(16).padStart(64, '0') as DeviceId
+  const account = (n: number) => n.toString(16).padStart(40, '0') as AccountUri
+  const peer = (n: number, of: number): PeerIdentity => ({ ...testPeer(testIdentity(0).device), deviceId: device(n), accountId: account(of) })
+  const kept = async (options: { known?: AccountUri[]; max?: number } = {}, storage = testStorage()) => {
+    const certificates = new KeptCertificates({ storage, prefix: 'p', isKnown: (of) => options.known?.includes(of) ?? false, ...(options.max ? { max: options.max } : {}) })
+    await certificates.load()
+    return { storage, certificates }
+  }
+
+  it(`of one account ${MAX_KEPT_PER_ACCOUNT} devices, the newest, in memory and on disk`, async () => {
+    const { storage, certificates } = await kept()
+    for (let n = 0; n < MAX_KEPT_PER_ACCOUNT + 5; n++) await certificates.keep(peer(n, 1))
+    const again = (await kept({}, storage)).certificates
+    for (const of of [certificates, again]) expect(of.devicesOf(account(1)).sort()).toEqual(Array.from({ length: MAX_KEPT_PER_ACCOUNT }, (_, n) => device(n + 5)).sort())
+    expect(storage.contents.records.size).toBe(MAX_KEPT_PER_ACCOUNT)
+  })
+
+  it('when all is full, strangers go before contacts, and do not come in their place', async () => {
+    const [friend, stranger] = [1, 2]
+    const { certificates } = await kept({ known: [account(friend), account(3)], max: 3 })
+    await certificates.keep(peer(1, stranger))
+    for (const n of [2, 3, 4]) await certificates.keep(peer(n, friend))
+    expect([certificates.size, certificates.accountOf(device(1))]).toEqual([3, undefined])
+    await certificates.keep(peer(5, stranger))
+    expect([certificates.size, certificates.accountOf(device(5))]).toEqual([3, undefined])
+    await certificates.keep(peer(6, 3))
+    expect([certificates.size, certificates.accountOf(device(2)), certificates.accountOf(device(6))]).toEqual([3, undefined, account(3)])
+  })
+
+  it('records of before, of whoever had asked once, are gone after the next start', async () => {
+    const storage = testStorage()
+    await storage.batch(Array.from({ length: 50 }, (_, n) => ({ key: `p/certificates/${device(n)}`, value: utf8('chain') })))
+    const { certificates } = await kept({}, storage)
+    expect([certificates.size, storage.contents.records.size]).toEqual([0, 0])
+  })
+
+  it('claims count devices and bytes, the oldest device goes first, and none has more than four claimants', () => {
+    const cache = new ClaimCache({ maxDevices: 3, maxBytes: 1 << 20 })
+    for (let n = 0; n < 5; n++) cache.add(peer(n, 1))
+    expect([cache.size, cache.of(device(1)), cache.of(device(2)).length]).toEqual([3, [], 1])
+    for (let n = 0; n < 9; n++) cache.add(peer(4, n))
+    expect(cache.of(device(4)).map(({ accountId }) => accountId)).toEqual([5, 6, 7, 8].map(account))
+    const one = (cache.bytes / 6) | 0
+    const small = new ClaimCache({ maxDevices: 100, maxBytes: 3 * one + 1 })
+    for (let n = 0; n < 10; n++) small.add(peer(n, n))
+    expect([small.size, small.bytes]).toEqual([3, 3 * one])
+    for (let n = 0; n < 10; n++) small.delete(device(n))
+    expect([small.size, small.bytes]).toEqual([0, 0])
   })
 })

@@ -1,8 +1,9 @@
 // The contact list: local operations, what they answer, what is on disk. The merge table and the record codec: codecs.test.ts.
 import { describe, expect, it } from 'vitest'
-import type { AccountUri, ConversationId } from '../contracts/ids.ts'
+import { encodeMsgpack } from '../codec/msgpack.ts'
+import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'
-import { ContactList, MAX_CONTACTS } from './contact-list.ts'
+import { ContactList, MAX_BANNED_DEVICES, MAX_CONTACTS } from './contact-list.ts'
 
 const peer = '1'.repeat(40) as AccountUri
 const one = 'a'.repeat(40) as ConversationId
@@ -78,10 +79,47 @@ describe('the list on disk', () => {
     }
   })
 
-  it('that cannot be read is told as such, not dropped', async () => {
+  it('a record that cannot be read is told as such, not dropped, and costs the other contacts nothing', async () => {
     const storage = memoryStorage()
-    await storage.batch([{ key: `p/contacts/${peer}`, value: Uint8Array.of(0xc1) }])
-    await expect(ContactList.load(storage, 'p')).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
+    const other = '9'.repeat(40) as AccountUri
+    await (await list(storage)).contacts.add(other, 1000, { confirmed: true, conversation: one })
+    await storage.batch([{ key: `p/contacts/${peer}`, value: Uint8Array.of(0xc1) }, { key: 'p/contacts/nobody', value: encodeMsgpack({}) }])
+    const { contacts } = await list(storage)
+    expect(contacts.entries().map(([account]) => account)).toEqual([other])
+    expect(contacts.problems).toMatchObject([{ code: 'ERR_STORAGE_CORRUPT' }, { code: 'ERR_STORAGE_CORRUPT' }])
+    expect(await storage.get(`p/contacts/${peer}`)).toEqual(Uint8Array.of(0xc1))
+  })
+
+  it('a name that is too long, or none, costs itself', async () => {
+    const storage = memoryStorage()
+    for (const displayName of ['x'.repeat(2000), 7]) {
+      await storage.batch([{ key: `p/contacts/${peer}`, value: encodeMsgpack({ added: 1, displayName }) }])
+      const { contacts } = await list(storage)
+      expect([contacts.isContact(peer), contacts.get(peer)?.displayName, contacts.problems]).toEqual([true, typeof displayName === 'string' ? 'x'.repeat(1000) : undefined, []])
+    }
+  })
+
+  it('two changes of one contact that run at once are both there, in memory and on disk', async () => {
+    const { storage, contacts } = await list()
+    await Promise.all([contacts.add(peer, 1, { confirmed: false, conversation: one }), contacts.add(peer, 2, { confirmed: true, conversation: undefined }), contacts.add(peer, 3, { confirmed: false, conversation: undefined, displayName: 'Bob' })])
+    expect(contacts.get(peer)).toMatchObject({ addedMs: 1, confirmed: true, conversation: one, displayName: 'Bob' })
+    expect((await list(storage)).contacts.entries()).toEqual(contacts.entries())
+  })
+
+  it('a banned device is banned after a restart, and its account is not', async () => {
+    const { storage, contacts } = await list()
+    const device = 'd'.repeat(64) as DeviceId
+    await contacts.banDevice(device, true)
+    const again = (await list(storage)).contacts
+    expect([again.isBanned(device), again.entries(), again.problems]).toEqual([true, [], []])
+    await again.banDevice(device, false)
+    expect([again.isBanned(device), (await list(storage)).contacts.isBanned(device)]).toEqual([false, false])
+  })
+
+  it(`bans ${MAX_BANNED_DEVICES} devices and refuses more with a typed error`, async () => {
+    const { contacts } = await list()
+    for (let i = 0; i < MAX_BANNED_DEVICES; i++) await contacts.banDevice(i.toString(16).padStart(64, '0') as DeviceId, true)
+    await expect(contacts.banDevice('d'.repeat(64) as DeviceId, true)).rejects.toMatchObject({ code: 'ERR_LIMIT' })
   })
 
   it(`holds ${MAX_CONTACTS} contacts and refuses more with a typed error`, async () => {

@@ -1,15 +1,20 @@
-// Contacts of an account: records, local operations and the merge rule between devices; durable at once.
-// docs/protocol/03 §5.2, §5.3, §6.4. Proof: account/contact-list.test.ts.
+// Contacts of an account: records, local operations and the merge rule between devices; on disk first, in memory after.
+// docs/protocol/03 §5.2, §5.3, §6.4. Proof: account/contact-list.test.ts, account/disk-first.test.ts.
 import { JamiError, limitError } from '../base/errors.ts'
 import { asBool, asInt, asMap, asString } from '../codec/fields.ts'
 import { decodeMsgpack, encodeMsgpack, type MsgpackInput } from '../codec/msgpack.ts'
 import type { ContactBook } from '../contracts/account.ts'
 import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import type { Storage } from '../contracts/storage.ts'
-import { parseAccountUri, parseConversationId } from '../identity/ids.ts'
+import { cutText } from '../codec/text.ts'
+import { parseAccountUri, parseConversationId, parseDeviceId } from '../identity/ids.ts'
+import { Turns } from './turns.ts'
 
 /** Contacts per account, banned and removed ones included. */
 export const MAX_CONTACTS = 10_000
+/** Devices that were banned one by one. */
+export const MAX_BANNED_DEVICES = 10_000
+const MAX_NAME_LENGTH = 1000
 
 /** Instants in Unix milliseconds. */
 export interface ContactRecord {
@@ -57,13 +62,17 @@ export function decodeContact(bytes: Uint8Array): ContactRecord {
   return {
     addedMs: ms('added'), removedMs: ms('removed'), confirmed: asBool(map.get('confirmed') ?? false, 'confirmed'), banned: asBool(map.get('banned') ?? false, 'banned'),
     conversation: conversation === '' ? undefined : parseConversationId(conversation),
-    ...(displayName === undefined ? {} : { displayName: asString(displayName, 'displayName', 1000) }),
+    ...(typeof displayName === 'string' ? { displayName: cutText(displayName, MAX_NAME_LENGTH) } : {}), // a name that is odd costs itself
   }
 }
 
-/** The contact list of one account. Changes resolve when durable; memory changes first, so reads are synchronous. */
+/** The contact list of one account. Reads are synchronous and say what a restart would say: changes are durable before they show. */
 export class ContactList implements ContactBook {
   readonly #records = new Map<AccountUri, ContactRecord>() // bounded by MAX_CONTACTS
+  readonly #bannedDevices = new Set<DeviceId>() // bounded by MAX_BANNED_DEVICES
+  readonly #turns = new Turns()
+  /** Records that cannot be read: left as they are, and told. */
+  readonly problems: JamiError[] = [] // bounded by the records
   readonly #storage: Storage
   readonly #prefix: string
 
@@ -78,9 +87,11 @@ export class ContactList implements ContactBook {
       const bytes = await storage.get(key)
       if (!bytes) continue
       try {
-        list.#records.set(parseAccountUri(key.slice(list.#prefix.length)), decodeContact(bytes))
+        const id = key.slice(list.#prefix.length)
+        if (id.length === 64) list.#bannedDevices.add(parseDeviceId(id))
+        else list.#records.set(parseAccountUri(id), decodeContact(bytes))
       } catch (cause) {
-        throw new JamiError('ERR_STORAGE_CORRUPT', `contact record ${key} cannot be read`, { cause })
+        list.problems.push(new JamiError('ERR_STORAGE_CORRUPT', `contact record ${key} cannot be read`, { cause, details: { key } }))
       }
     }
     return list
@@ -106,7 +117,7 @@ export class ContactList implements ContactBook {
 
   isBanned(id: AccountUri | DeviceId): boolean {
     const r = this.#records.get(id as AccountUri)
-    return r !== undefined && !isActive(r) && r.banned
+    return (r !== undefined && !isActive(r) && r.banned) || this.#bannedDevices.has(id as DeviceId)
   }
 
   conversationWith(account: AccountUri): ConversationId | undefined {
@@ -115,39 +126,56 @@ export class ContactList implements ContactBook {
   }
 
   /** Adds or confirms; unbans. False when nothing changed. */
-  async add(account: AccountUri, nowMs: number, change: { confirmed: boolean; conversation: ConversationId | undefined; displayName?: string }): Promise<boolean> {
-    const old = this.#records.get(account)
-    const active = old !== undefined && isActive(old)
-    const confirmed = change.confirmed || (active && old.confirmed)
-    const conversation = change.conversation ?? old?.conversation
-    const displayName = change.displayName ?? old?.displayName
-    if (active && old.confirmed === confirmed && old.conversation === conversation && old.displayName === displayName) return false
-    if (!old && this.#records.size >= MAX_CONTACTS) throw limitError('contacts', this.#records.size + 1, MAX_CONTACTS)
-    await this.#put(account, {
-      addedMs: active ? old.addedMs : Math.max(nowMs, (old?.removedMs ?? 0) + 1), removedMs: active ? old.removedMs : 0,
-      confirmed, banned: old?.banned ?? false, conversation, ...(displayName === undefined ? {} : { displayName }),
+  add(account: AccountUri, nowMs: number, change: { confirmed: boolean; conversation: ConversationId | undefined; displayName?: string }): Promise<boolean> {
+    return this.#change(account, (old) => {
+      const active = old !== undefined && isActive(old)
+      const confirmed = change.confirmed || (active && old.confirmed)
+      const conversation = change.conversation ?? old?.conversation
+      const displayName = change.displayName === undefined ? old?.displayName : cutText(change.displayName, MAX_NAME_LENGTH)
+      if (active && old.confirmed === confirmed && old.conversation === conversation && old.displayName === displayName) return undefined
+      return {
+        addedMs: active ? old.addedMs : Math.max(nowMs, (old?.removedMs ?? 0) + 1), removedMs: active ? old.removedMs : 0,
+        confirmed, banned: old?.banned ?? false, conversation, ...(displayName === undefined ? {} : { displayName }),
+      }
     })
-    return true
   }
 
   /** Removes or bans; a ban keeps the conversation. */
   async remove(account: AccountUri, nowMs: number, ban: boolean): Promise<void> {
-    const old = this.#records.get(account)
-    if (!old && this.#records.size >= MAX_CONTACTS) throw limitError('contacts', this.#records.size + 1, MAX_CONTACTS)
-    await this.#put(account, {
+    await this.#change(account, (old) => ({
       addedMs: old?.addedMs ?? 0, removedMs: Math.max(nowMs, (old?.addedMs ?? 0) + 1), confirmed: false, banned: ban,
       conversation: ban ? old?.conversation : undefined, ...(old?.displayName === undefined ? {} : { displayName: old.displayName }),
-    })
+    }))
   }
 
   async merge(account: AccountUri, incoming: ContactRecord): Promise<void> {
-    const merged = mergeContact(this.#records.get(account), incoming)
-    if (!this.#records.has(account) && this.#records.size >= MAX_CONTACTS) throw limitError('contacts', this.#records.size + 1, MAX_CONTACTS)
-    await this.#put(account, merged)
+    await this.#change(account, (old) => {
+      const merged = mergeContact(old, incoming)
+      return merged === old ? undefined : merged
+    })
   }
 
-  async #put(account: AccountUri, record: ContactRecord): Promise<void> {
-    this.#records.set(account, record)
-    await this.#storage.batch([{ key: `${this.#prefix}${account}`, value: encodeMsgpack(encodeRecord(record)) }])
+  /** One device of an account, whoever it belongs to; its account stays what it is. */
+  banDevice(device: DeviceId, banned: boolean): Promise<void> {
+    return this.#turns.take(async () => {
+      if (this.#bannedDevices.has(device) === banned) return
+      if (banned && this.#bannedDevices.size >= MAX_BANNED_DEVICES) throw limitError('banned devices', this.#bannedDevices.size + 1, MAX_BANNED_DEVICES)
+      await this.#storage.batch([{ key: `${this.#prefix}${device}`, value: banned ? encodeMsgpack({ banned: true }) : null }])
+      if (banned) this.#bannedDevices.add(device)
+      else this.#bannedDevices.delete(device)
+    })
+  }
+
+  /** False when there is nothing to change. */
+  #change(account: AccountUri, decide: (old: ContactRecord | undefined) => ContactRecord | undefined): Promise<boolean> {
+    return this.#turns.take(async () => {
+      const old = this.#records.get(account)
+      const record = decide(old)
+      if (!record) return false
+      if (!old && this.#records.size >= MAX_CONTACTS) throw limitError('contacts', this.#records.size + 1, MAX_CONTACTS)
+      await this.#storage.batch([{ key: `${this.#prefix}${account}`, value: encodeMsgpack(encodeRecord(record)) }])
+      this.#records.set(account, record)
+      return true
+    })
   }
 }

@@ -4,7 +4,7 @@ import { silentLogger } from '../base/logger.ts'
 import { utf8 } from '../codec/bytes.ts'
 import { encodeMsgpack } from '../codec/msgpack.ts'
 import type { CertificateChain } from '../contracts/identity.ts'
-import type { DeviceId, InfoHash } from '../contracts/ids.ts'
+import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
 import { chainToPem } from '../identity/certificate.ts'
 import { certificateKey } from '../identity/ids.ts'
 import { makeAnnouncement } from '../identity/announcement.ts'
@@ -65,9 +65,10 @@ async function world() {
 describe('CertificateDirectory', () => {
   for (const { title, run } of certificatesSuite(async () => {
     const { clock, dht, drive, publish, listOf, dispose } = await world()
-    const store = new CertificateDirectory({ clock, logger, dht, storage: memoryStorage(), prefix: 'a', own: testIdentity(2).device })
+    const contacts = new Set<AccountUri>()
+    const store = new CertificateDirectory({ clock, logger, dht, storage: memoryStorage(), prefix: 'a', own: testIdentity(2).device, isKnown: (account) => contacts.has(account) })
     return {
-      store, drive, dispose,
+      store, drive, dispose, know: (account) => contacts.add(account),
       publish: (chain, { as, at } = {}) => publish(chain, as?.chain, at),
       async revoke(i, device) {
         const identity = testIdentity(i, device)

@@ -4,11 +4,12 @@ import { silentLogger } from '../base/logger.ts'
 import type { PeerMessage } from '../contracts/account.ts'
 import type { DeviceIdentity } from '../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
+import { MemoryChannel } from '../testing/channel-pair.ts'
 import { FakeConnectionNetwork } from '../testing/fake-connections.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
 import { testIdentity } from '../testing/test-identities.ts'
-import { MAX_QUEUED_PER_TARGET, MessageEngine } from './message-engine.ts'
+import { INCOMING_RATE, MAX_QUEUED_PER_TARGET, MAX_UNSENT, MessageEngine } from './message-engine.ts'
 import { encodeMessageFrame, MAX_BODY_BYTES } from './message-wire.ts'
 
 const MIME = 'text/x-test'
@@ -60,6 +61,7 @@ class Lab {
 }
 
 const alice = testIdentity(0).device
+const carol = testIdentity(2).device
 const [bob, bobsOther] = [testIdentity(1, 0).device, testIdentity(1, 1).device]
 
 describe('sending', () => {
@@ -237,6 +239,89 @@ describe('receiving', () => {
     expect(() => a.engine.handle('x', () => {})).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }))
     off()
     a.engine.handle('x', () => {})
+    expect(await lab.end()).toEqual([])
+  })
+})
+
+describe('a device that floods', () => {
+  it(`is heard ${INCOMING_RATE.burst} times at once and then ${INCOMING_RATE.perSecond} times a second, over all its channels and after it came back; others wait for nothing`, async () => {
+    const lab = new Lab()
+    const [a, b, c] = [await lab.come(alice), await lab.come(bob), await lab.come(carol)]
+    const flood = async () => {
+      const channel = await lab.clock.run(a.manager.openChannel(bob.deviceId, `msg:${bob.deviceId}`))
+      for (let i = 0; i < 2000; i++) void channel.write(encodeMessageFrame(1n, { mime: MIME, body: 'x' })).catch(() => {})
+      return channel
+    }
+    const from = (who: DeviceIdentity) => b.got.filter(({ fromDevice }) => fromDevice === who.deviceId).length
+    const channels = [await flood(), await flood()]
+    await lab.clock.advance(900)
+    expect(from(alice)).toBeGreaterThanOrEqual(INCOMING_RATE.burst)
+    expect(from(alice)).toBeLessThanOrEqual(INCOMING_RATE.burst + INCOMING_RATE.perSecond)
+    expect(await lab.clock.run(c.engine.send(bob.accountId, text('hello')))).toBe(true)
+    await lab.clock.advance(100)
+    expect(from(carol)).toBe(1)
+    for (const channel of channels) await lab.clock.run(channel.close())
+    const before = from(alice)
+    await flood()
+    await lab.clock.advance(1000)
+    expect(from(alice) - before).toBeLessThanOrEqual(3 * INCOMING_RATE.perSecond)
+    expect(await lab.end()).toEqual([])
+  })
+
+  it('asks and never reads: the answers that wait for it are bounded, in memory and in number, and the others are dropped', async () => {
+    const lab = new Lab()
+    const [a, b] = [await lab.come(alice), await lab.come(bob)]
+    const channel = await lab.clock.run(a.manager.openChannel(bob.deviceId, `msg:${bob.deviceId}`)) // which nobody reads
+    await lab.clock.run(a.engine.stop())
+    let written = 0
+    const write = MemoryChannel.prototype.write
+    const outcomes: (boolean | undefined)[] = []
+    let waiting = 0
+    let most = 0
+    MemoryChannel.prototype.write = function (bytes) {
+      written++
+      most = Math.max(most, ++waiting)
+      return write.call(this, bytes).finally(() => waiting--)
+    }
+    try {
+      b.engine.handle('ask', () => void b.engine.send(alice.deviceId, text('y'.repeat(1000)), { connectedOnly: true }).then((sent) => outcomes.push(sent)))
+      const asks = Array.from({ length: 900 }, () => encodeMessageFrame(1n, { mime: 'ask', body: '' }))
+      for (const ask of asks) void write.call(channel as MemoryChannel, ask).catch(() => {})
+      await lab.clock.advance(60_000)
+    } finally {
+      MemoryChannel.prototype.write = write
+    }
+    expect(most).toBeLessThanOrEqual(MAX_UNSENT.messages)
+    expect(outcomes.filter((sent) => sent === false).length).toBeGreaterThan(300)
+    expect(written + outcomes.filter((sent) => sent === false).length).toBe(900)
+    expect(await lab.end()).toEqual([])
+  })
+
+  it('a device that reads nothing does not hold what the other devices of its account get', async () => {
+    const lab = new Lab()
+    const [a, b] = [await lab.come(alice), await lab.come(bob)]
+    const deaf = await lab.come(bobsOther)
+    deaf.engine.handle('hold', () => new Promise(() => {})) // reads no more after this one
+    await lab.clock.run(b.engine.send(alice.accountId, text('here')))
+    await lab.clock.run(deaf.engine.send(alice.accountId, text('here')))
+    await lab.clock.advance(1000)
+    void a.engine.send(bobsOther.deviceId, { mime: 'hold', body: '' })
+    await lab.clock.advance(1000)
+    const all = []
+    for (let i = 0; i < 600; i++) all.push(await lab.clock.run(a.engine.send(bob.accountId, text(`${i} ${'z'.repeat(1000)}`))))
+    await lab.clock.advance(1000)
+    expect([new Set(all), b.got.length]).toEqual([new Set([true]), 600])
+    for (const { deviceId } of [bobsOther]) await lab.clock.run(a.manager.closePeer(deviceId))
+  })
+})
+
+describe('texts', () => {
+  it('with a lone surrogate arrive with U+FFFD in its place', async () => {
+    const lab = new Lab()
+    const [a, b] = [await lab.come(alice), await lab.come(bob)]
+    await lab.clock.run(a.engine.send(bob.accountId, text('a\ud83d')))
+    await lab.clock.advance(1000)
+    expect(b.got.map((m) => m.body)).toEqual(['a\ufffd'])
     expect(await lab.end()).toEqual([])
   })
 })

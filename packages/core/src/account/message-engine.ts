@@ -1,10 +1,13 @@
 // Small typed messages to devices: a queue per target, delivered over message channels, retried when the peer appears.
+// What a device sends is taken at a rate, what it does not read is bounded: a flood in either direction costs the peer.
 // Carrier: the `msg:` channel of the connection manager. docs/protocol/03 §7, 04 §4.5.1. Proof: account/message-engine.test.ts.
 import { Source } from '../base/emitter.ts'
 import { JamiError, limitError } from '../base/errors.ts'
-import { deferred, type Deferred } from '../base/operation.ts'
+import { deferred, delay } from '../base/operation.ts'
 import { Tasks } from '../base/tasks.ts'
+import { TokenBucket } from '../base/token-bucket.ts'
 import { utf8 } from '../codec/bytes.ts'
+import { wellFormed } from '../codec/text.ts'
 import type { ContactBook, DeviceDirectory, PeerMessage, PeerMessages } from '../contracts/account.ts'
 import type { Channel } from '../contracts/channel.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -14,22 +17,21 @@ import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import type { Logger } from '../contracts/logger.ts'
 import type { Random } from '../contracts/random.ts'
 import type { Service } from '../contracts/service.ts'
+import { MessageOutbox, type OutgoingMessage, type Target } from './message-outbox.ts'
 import { encodeMessageFrame, MAX_BODY_BYTES, MessageFrameDecoder } from './message-wire.ts'
 
-/** Messages waiting for one account or device. */
-export const MAX_QUEUED_PER_TARGET = 256
+export { MAX_QUEUED_PER_TARGET } from './message-outbox.ts'
+
+/** Messages of one device that are handled at once, and per second after that. */
+export const INCOMING_RATE = { burst: 1000, perSecond: 100 } as const
+/** Writes that one channel has not taken yet: a peer that does not read gets no more. */
+export const MAX_UNSENT = { messages: 256, bytes: 1 << 20 } as const
+/** Devices whose rate, and whose account, is remembered after their channels are gone. */
+const MAX_REMEMBERED = 4096
 const MAX_TARGETS = 10_000
 const MAX_TRIES = 20
 const MAX_CHANNELS_PER_DEVICE = 4
 const CONNECT_TIMEOUT_MS = 60_000
-
-interface Queued {
-  readonly mime: string
-  readonly body: string
-  readonly slot: string | undefined
-  readonly done: Deferred<boolean>
-  tries: number
-}
 
 export interface MessageEngineEnv {
   readonly clock: Clock
@@ -39,6 +41,7 @@ export interface MessageEngineEnv {
   readonly directory: DeviceDirectory
   readonly contacts: ContactBook
   readonly ownDevice: DeviceId
+  readonly ownAccount?: AccountUri
   /** A message channel with an account opened (+1) or closed (-1). */
   readonly onChannelCount: (account: AccountUri, by: 1 | -1) => void
 }
@@ -48,7 +51,11 @@ export class MessageEngine implements PeerMessages, Service {
   readonly #tasks: Tasks
   readonly #ready: Source<{ account: AccountUri; device: DeviceId }>
   readonly #handlers = new Map<string, (message: PeerMessage) => void | Promise<void>>() // bounded by our own code
-  readonly #queues = new Map<AccountUri | DeviceId, Queued[]>() // bounded by MAX_TARGETS and MAX_QUEUED_PER_TARGET
+  readonly #outbox = new MessageOutbox()
+  readonly #flushing = new Set<Target>() // bounded by the targets of the outbox
+  readonly #unsent = new Map<Channel, { messages: number; bytes: number }>() // bounded by #channels
+  readonly #rates = new Map<DeviceId, TokenBucket>() // bounded by MAX_REMEMBERED, oldest out
+  readonly #accounts = new Map<DeviceId, AccountUri>() // as links and announcements told; bounded by MAX_REMEMBERED, oldest out
   readonly #channels = new Map<DeviceId, Set<Channel>>() // bounded by the links and MAX_CHANNELS_PER_DEVICE
   readonly #connecting = new Set<AccountUri | DeviceId>() // bounded by MAX_TARGETS
   #unhandle: (() => void) | undefined
@@ -75,8 +82,7 @@ export class MessageEngine implements PeerMessages, Service {
     this.#unhandle?.()
     for (const set of this.#channels.values()) for (const channel of set) channel.abort(new JamiError('ERR_CLOSED', 'the account was stopped'))
     await this.#tasks.close()
-    for (const queue of this.#queues.values()) for (const item of queue) item.done.resolve(false)
-    this.#queues.clear()
+    this.#outbox.clear()
   }
 
   handle(mime: string, fn: (message: PeerMessage) => void | Promise<void>): () => void {
@@ -99,15 +105,22 @@ export class MessageEngine implements PeerMessages, Service {
     options: { replaces?: string; connectedOnly?: boolean; connType?: string } = {},
   ): Promise<boolean> {
     if (this.#tasks.signal.aborted) return false
-    const size = utf8(message.body).length
-    if (size > MAX_BODY_BYTES) throw limitError('message text bytes', size, MAX_BODY_BYTES)
-    const item: Queued = { ...message, slot: options.replaces, done: deferred(), tries: 0 }
-    const channels = this.#channelsTo(to)
-    if (channels.length > 0 && (await this.#write(channels, item))) return true
+    const body = wellFormed(message.body)
+    const bytes = utf8(body).length
+    if (bytes > MAX_BODY_BYTES) throw limitError('message text bytes', bytes, MAX_BODY_BYTES)
+    const item: OutgoingMessage = { mime: wellFormed(message.mime), body, bytes, slot: options.replaces, done: deferred(), tries: 0 }
+    const first = options.connectedOnly || !this.#outbox.has(to) // what waits goes before
+    if (first && (await this.#write(this.#channelsTo(to), item))) return true
     if (options.connectedOnly || this.#tasks.signal.aborted) return false
-    this.#enqueue(to, item)
+    this.#outbox.push(to, item, this.#classOf(to))
     this.connect(to, options.connType ?? message.mime)
     return item.done.promise
+  }
+
+  /** Whose place it takes while it waits. */
+  #classOf(to: Target): 'known' | 'other' {
+    const account = to.length === 64 ? this.#accounts.get(to as DeviceId) : (to as AccountUri)
+    return account !== undefined && (account === this.#env.ownAccount || this.#env.contacts.isContact(account)) ? 'known' : 'other'
   }
 
   /** Opens a message channel to a device, or to all announced devices of an account, unless one is open or on its way. */
@@ -133,8 +146,9 @@ export class MessageEngine implements PeerMessages, Service {
 
   /** The peer was seen on the DHT: try what waits for it. */
   peerAppeared(account: AccountUri, device: DeviceId): void {
-    if (this.#queues.has(account)) this.connect(account)
-    if (this.#queues.has(device)) this.connect(device)
+    remember(this.#accounts, device, account)
+    if (this.#outbox.has(account)) this.connect(account)
+    if (this.#outbox.has(device)) this.connect(device)
   }
 
   async #open(device: DeviceId, connType: string, signal: AbortSignal): Promise<void> {
@@ -164,6 +178,7 @@ export class MessageEngine implements PeerMessages, Service {
     const first = set.size === 0
     set.add(channel)
     if (first) this.#env.onChannelCount(accountId, 1)
+    remember(this.#accounts, deviceId, accountId)
     this.#tasks.run(`messages of ${deviceId}`, () => this.#read(channel))
     for (const target of [accountId, deviceId]) this.#flush(target)
     this.#ready.emit({ account: accountId, device: deviceId }) // for each: an older channel may be of a link that is dead already
@@ -173,7 +188,12 @@ export class MessageEngine implements PeerMessages, Service {
     const peer = channel.remote
     const decoder = new MessageFrameDecoder()
     try {
-      for await (const chunk of channel) for (const frame of decoder.push(chunk)) await this.#dispatch(peer, frame)
+      for await (const chunk of channel) {
+        for (const frame of decoder.push(chunk)) {
+          await this.#turn(peer.deviceId)
+          await this.#dispatch(peer, frame)
+        }
+      }
     } catch (error) {
       if (JamiError.is(error, 'ERR_CODEC') || JamiError.is(error, 'ERR_LIMIT')) this.#env.logger.warn({ device: peer.deviceId, err: error }, 'bad message frame')
       channel.abort(JamiError.from(error, 'ERR_CHANNEL_CLOSED'))
@@ -185,6 +205,15 @@ export class MessageEngine implements PeerMessages, Service {
         this.#env.onChannelCount(peer.accountId, -1)
       }
     }
+  }
+
+  /** The next message of a device is handled when its turn comes: until then its channel is not read, and the peer waits. */
+  async #turn(device: DeviceId): Promise<void> {
+    const { clock } = this.#env
+    const rate = this.#rates.get(device) ?? new TokenBucket(INCOMING_RATE, clock.now())
+    remember(this.#rates, device, rate)
+    const waitMs = rate.take(clock.now())
+    if (waitMs > 0) await delay(clock, waitMs, this.#tasks.signal)
   }
 
   async #dispatch(peer: PeerIdentity, frame: { mime: string; body: string }): Promise<void> {
@@ -201,60 +230,63 @@ export class MessageEngine implements PeerMessages, Service {
     }
   }
 
-  #enqueue(to: AccountUri | DeviceId, item: Queued): void {
-    const queue = this.#queues.get(to) ?? []
-    const same = item.slot === undefined ? -1 : queue.findIndex((q) => q.slot === item.slot)
-    if (same >= 0) {
-      queue[same]?.done.resolve(false)
-      queue[same] = item
-      return
-    }
-    if (!this.#queues.has(to) && this.#queues.size >= MAX_TARGETS) throw limitError('message targets', this.#queues.size + 1, MAX_TARGETS)
-    if (queue.length >= MAX_QUEUED_PER_TARGET) throw limitError('queued messages', queue.length + 1, MAX_QUEUED_PER_TARGET)
-    queue.push(item)
-    this.#queues.set(to, queue)
-  }
-
-  /** Back into the queue, unless it is full or over: then it is given up. */
-  #requeue(to: AccountUri | DeviceId, item: Queued): void {
-    try {
-      if (this.#tasks.signal.aborted) item.done.resolve(false)
-      else this.#enqueue(to, item)
-    } catch {
-      item.done.resolve(false)
-    }
-  }
-
   /** A connection attempt is over and did not bring a channel: count it, give up after MAX_TRIES. */
-  #failed(to: AccountUri | DeviceId): void {
-    const queue = this.#queues.get(to)
-    if (!queue || this.#channelsTo(to).length > 0) return this.#flush(to)
-    const rest = queue.filter((item) => {
-      item.tries++
-      if (item.tries < MAX_TRIES) return true
-      item.done.resolve(false)
-      return false
-    })
-    if (rest.length > 0) this.#queues.set(to, rest)
-    else this.#queues.delete(to)
+  #failed(to: Target): void {
+    if (this.#channelsTo(to).length > 0) this.#flush(to)
+    else this.#outbox.failed(to, MAX_TRIES)
   }
 
-  #flush(to: AccountUri | DeviceId): void {
-    const queue = this.#queues.get(to)
-    const channels = this.#channelsTo(to)
-    if (!queue || channels.length === 0) return
-    this.#queues.delete(to)
-    this.#tasks.run(`queued messages for ${to}`, async () => {
-      for (const item of queue) {
-        if (await this.#write(this.#channelsTo(to), item)) item.done.resolve(true)
-        else this.#requeue(to, item)
+  /** Writes what waits, in order, until a channel takes no more; then it goes on when one does. */
+  #flush(to: Target): void {
+    if (this.#flushing.has(to) || !this.#outbox.has(to) || this.#channelsTo(to).length === 0) return
+    this.#flushing.add(to)
+    this.#tasks.run(`queued messages for ${to}`, async (signal) => {
+      try {
+        for (let item = this.#outbox.shift(to); item; item = this.#outbox.shift(to)) {
+          if (await this.#write(this.#channelsTo(to), item)) item.done.resolve(true)
+          else {
+            if (signal.aborted) item.done.resolve(false)
+            else this.#outbox.putBack(to, item, this.#classOf(to))
+            return
+          }
+        }
+      } finally {
+        this.#flushing.delete(to)
       }
     })
   }
 
-  async #write(channels: readonly Channel[], item: Queued): Promise<boolean> {
-    const bytes = encodeMessageFrame(BigInt(1 + this.#env.random.below(2 ** 53 - 1)), item)
-    const written = await Promise.allSettled(channels.map((channel) => channel.write(bytes)))
-    return written.some((w) => w.status === 'fulfilled')
+  /** True as soon as one channel has taken it; false when none does, or all have more to take than they may. */
+  async #write(channels: readonly Channel[], item: OutgoingMessage): Promise<boolean> {
+    const open = channels.filter((channel) => {
+      const { messages, bytes } = this.#unsent.get(channel) ?? { messages: 0, bytes: 0 }
+      return messages < MAX_UNSENT.messages && bytes < MAX_UNSENT.bytes
+    })
+    if (open.length === 0) return false
+    const frame = encodeMessageFrame(BigInt(1 + this.#env.random.below(2 ** 53 - 1)), item)
+    return Promise.any(open.map((channel) => this.#writeTo(channel, frame))).then(() => true, () => false)
   }
+
+  async #writeTo(channel: Channel, frame: Uint8Array): Promise<void> {
+    const unsent = this.#unsent.get(channel) ?? { messages: 0, bytes: 0 }
+    this.#unsent.set(channel, unsent)
+    unsent.messages++
+    unsent.bytes += frame.length
+    try {
+      await channel.write(frame)
+    } finally {
+      unsent.messages--
+      unsent.bytes -= frame.length
+      if (unsent.messages === 0) this.#unsent.delete(channel)
+      const { accountId, deviceId } = channel.remote
+      for (const target of [accountId, deviceId]) this.#flush(target)
+    }
+  }
+}
+
+/** Newest last; the oldest goes when there are too many. */
+function remember<T>(map: Map<DeviceId, T>, device: DeviceId, value: T): void {
+  map.delete(device)
+  if (map.size >= MAX_REMEMBERED) map.delete(map.keys().next().value as DeviceId)
+  map.set(device, value)
 }

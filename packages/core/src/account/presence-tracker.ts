@@ -163,10 +163,10 @@ export class PresenceTracker implements Presence, DeviceDirectory {
         seen.add(device)
         pinned.push(
           (async () => {
-            const peer = await certificates.find(device, { shortId: said.deviceShortId, signal })
-            if (peer?.accountId !== account) return
+            const peer = await certificates.find(device, { account, shortId: said.deviceShortId, signal })
+            if (!peer) return
             await lists.know(peer.chain[1], signal)
-            if (await certificates.get(device)) found.push(device)
+            if (await certificates.get(device, account)) found.push(device)
           })(),
         )
       }

@@ -47,8 +47,8 @@ export class RevocationIntake {
     this.#looking = true
     this.#env.run(async (signal) => {
       try {
-        const peer = await this.#env.certificates.find(device, { shortId, signal })
-        if (peer?.accountId === this.#account) await this.know(peer.chain[1], signal)
+        const peer = await this.#env.certificates.find(device, { account: this.#account, shortId, signal })
+        if (peer) await this.know(peer.chain[1], signal)
       } finally {
         this.#looking = false
       }

@@ -214,7 +214,7 @@ describe('a request that we receive', () => {
     const { encodeMsgpack } = await import('../codec/msgpack.ts')
     const id = (n: number) => n.toString(16).padStart(40, '0')
     await storage.batch(Array.from({ length: MAX_PENDING - 1 }, (_, n) => ({
-      key: `accounts/${bob.device.accountId}/requests/${id(n)}`, value: encodeMsgpack({ from: id(n), conversationId: '', receivedMs: 1, declinedMs: 0 }),
+      key: `accounts/${bob.device.accountId}/requests/${id(n)}`, value: encodeMsgpack({ from: id(n), conversationId: '', receivedMs: people.clock.wallTimeMs(), declinedMs: 0 }),
     })))
     const full = await people.come(1, { storage })
     await people.request(alice, bob.device, { conversation: ours, invitedMs: 10 })

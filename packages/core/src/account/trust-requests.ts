@@ -3,44 +3,43 @@
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay } from '../base/operation.ts'
+import { SummedWarning } from '../base/summed-warning.ts'
 import { Tasks } from '../base/tasks.ts'
-import { fromUtf8, utf8 } from '../codec/bytes.ts'
-import { asBytes, asInt, asMap, asString } from '../codec/fields.ts'
-import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
+import { concatBytes, toHex, utf8 } from '../codec/bytes.ts'
 import type { DeviceDirectory } from '../contracts/account.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { Dht, DhtValue } from '../contracts/dht.ts'
 import type { CertificateStore, DeviceIdentity, PeerIdentity } from '../contracts/identity.ts'
-import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
+import type { AccountUri, ConversationId } from '../contracts/ids.ts'
 import type { Logger } from '../contracts/logger.ts'
 import type { Service } from '../contracts/service.ts'
 import type { Storage } from '../contracts/storage.ts'
-import { deviceIdOf, inboxKey, parseAccountUri, parseConversationId } from '../identity/ids.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { deviceIdOf, inboxKey, shortIdOf } from '../identity/ids.ts'
 import { type ContactList, isActive } from './contact-list.ts'
+import { type PendingRequest, RequestStore } from './request-store.ts'
+import { SenderLookups } from './sender-lookups.ts'
 import { decodeTrustRequest, encodeTrustRequest, MAX_PAYLOAD_BYTES, TRUST_REQUEST_TYPE, type TrustRequestMessage } from './trust-request-wire.ts'
-import { parseVcard } from './vcard.ts'
+import { displayNameOf } from './vcard.ts'
 
-/** Requests waiting for an answer of ours. */
-export const MAX_PENDING = 200
-const MAX_DECLINED = 1000
+export { MAX_DECLINED, MAX_PENDING, type PendingRequest } from './request-store.ts'
+
 const RELISTEN_MS = 5_000
-/** Look-ups of a sender's certificate, and the wait after the first one. */
-const SENDER_TRIES = 4
-const SENDER_WAIT_MS = 3_000
-/** Requests whose sender is looked up again at the same time. */
-const MAX_UNKNOWN = 100
 /** A claimed invitation date may lie this far in the future. */
 const CLOCK_SKEW_MS = 300_000
+/** The same content under other value ids is the same request for so long. */
+const SAME_MS = 600_000
+const MAX_SEEN = 1024
+/** Answers to one contact: at most one in this time. */
+export const ANSWER_EVERY_MS = 60_000
+const MAX_ANSWERED = 10_000
 
-export interface PendingRequest {
-  readonly from: AccountUri
+/** What is kept of a request while its sender is looked up. */
+interface Heard {
   readonly conversation: ConversationId | undefined
-  readonly receivedMs: number
+  readonly confirm: boolean
+  readonly invitedMs: number
   readonly displayName: string | undefined
-}
-
-interface Stored extends PendingRequest {
-  readonly declinedMs: number
 }
 
 export interface TrustRequestsEnv {
@@ -57,23 +56,45 @@ export interface TrustRequestsEnv {
   readonly profile: () => string
   /** True when a contact has joined the conversation that we have with them, or is the one who invited us. */
   readonly joined: (account: AccountUri) => boolean
+  /** A request could not be kept, and is tried again. */
+  readonly report?: (error: unknown, what: string) => void
 }
 
 export class TrustRequests implements Service {
   readonly #env: TrustRequestsEnv
   readonly #tasks: Tasks
-  readonly #requests = new Map<AccountUri, Stored>() // bounded by MAX_PENDING + MAX_DECLINED
+  readonly #store: RequestStore
+  readonly #senders: SenderLookups
   readonly #received: Source<PendingRequest>
   readonly #confirmed: Source<{ account: AccountUri }>
   readonly #invited: Source<{ account: AccountUri; conversation: ConversationId }>
   readonly #sending = new Set<AccountUri>() // bounded by contacts
+  readonly #seen = new Map<string, number>() // by content, when; bounded by MAX_SEEN, oldest out
+  readonly #answered = new Map<AccountUri, { nextMs: number; waiting: boolean; conversation: ConversationId | undefined }>() // bounded by MAX_ANSWERED, oldest out
+  readonly #dropped: SummedWarning
+  readonly #refused: SummedWarning
   #started = false
-  #unknown = 0 // bounded by MAX_UNKNOWN
 
   constructor(env: TrustRequestsEnv) {
     this.#env = env
-    this.#tasks = new Tasks(env.clock, (err, what) => env.logger.warn({ err, what }, 'trust request task failed'))
-    const onError = (err: unknown) => env.logger.error({ err }, 'a listener threw')
+    const { clock, logger } = env
+    this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'trust request task failed'))
+    this.#store = new RequestStore(env.storage, env.prefix)
+    this.#dropped = new SummedWarning(clock, (fields) => logger.warn(fields, 'contact requests were dropped'))
+    this.#refused = new SummedWarning(clock, (fields) => logger.warn(fields, 'trust requests were refused'))
+    this.#senders = new SenderLookups({
+      clock, tasks: this.#tasks,
+      find: (device, shortId, signal) => env.certificates.find(device, { sole: true, shortId, signal }),
+      onDropped: (key, device, why) => {
+        this.#seen.delete(key) // the same may come again and find a place
+        this.#dropped.hit({ device, why })
+      },
+      onFailed: (err, again) => {
+        logger.warn({ err }, again ? 'a contact request could not be taken yet' : 'a contact request could not be taken')
+        if (JamiError.is(err, 'ERR_STORAGE_IO')) env.report?.(err, 'contact request')
+      },
+    })
+    const onError = (err: unknown) => logger.error({ err }, 'a listener threw')
     this.#received = new Source(onError)
     this.#confirmed = new Source(onError)
     this.#invited = new Source(onError)
@@ -94,12 +115,13 @@ export class TrustRequests implements Service {
     return this.#invited.listen
   }
 
-  async load(): Promise<void> {
-    const prefix = `${this.#env.prefix}/requests/`
-    for await (const key of this.#env.storage.keys(prefix)) {
-      const bytes = await this.#env.storage.get(key)
-      if (bytes) this.#requests.set(parseAccountUri(key.slice(prefix.length)), decodeStored(bytes))
-    }
+  load(): Promise<void> {
+    return this.#store.load()
+  }
+
+  /** What of the kept requests could not be read. */
+  get problems(): readonly JamiError[] {
+    return this.#store.problems
   }
 
   async start(): Promise<void> {
@@ -110,7 +132,7 @@ export class TrustRequests implements Service {
       while (!signal.aborted) {
         try {
           const values = dht.listen(inboxKey(identity.deviceShortId), { decryptWith: identity.privateKey, type: TRUST_REQUEST_TYPE, signal })
-          for await (const { value, expired } of values) if (!expired) this.#tasks.run('incoming trust request', () => this.#incoming(value))
+          for await (const { value, expired } of values) if (!expired) this.#incoming(value)
         } catch (error) {
           if (!signal.aborted) this.#env.logger.debug({ err: JamiError.from(error) }, 'listening to the inbox again')
         }
@@ -120,11 +142,12 @@ export class TrustRequests implements Service {
   }
 
   async stop(): Promise<void> {
+    for (const warning of [this.#dropped, this.#refused]) warning.flush()
     await this.#tasks.close()
   }
 
   pending(): PendingRequest[] {
-    return [...this.#requests.values()].filter((r) => r.declinedMs === 0)
+    return this.#store.pending()
   }
 
   /**
@@ -153,35 +176,24 @@ export class TrustRequests implements Service {
 
   /** The request of an account that waits for an answer. */
   get(from: AccountUri): PendingRequest | undefined {
-    const request = this.#requests.get(from)
-    return request?.declinedMs === 0 ? request : undefined
+    return this.#store.get(from)
   }
 
   /** Takes the request away: it was accepted. */
-  async take(from: AccountUri): Promise<void> {
-    if (!this.get(from)) return
-    this.#requests.delete(from)
-    await this.#env.storage.batch([{ key: this.#key(from), value: null }])
+  take(from: AccountUri): Promise<void> {
+    return this.#store.take(from)
   }
 
   /** Remembers that this invitation was declined, so that its repetitions stay silent. Nothing is sent. */
-  async decline(from: AccountUri): Promise<void> {
-    const request = this.#requests.get(from)
-    if (request?.declinedMs !== 0) return
-    const declined = [...this.#requests.values()].filter((r) => r.declinedMs !== 0)
-    const oldest = declined.length >= MAX_DECLINED ? declined.sort((a, b) => a.declinedMs - b.declinedMs)[0] : undefined
-    if (oldest) {
-      this.#requests.delete(oldest.from)
-      await this.#env.storage.batch([{ key: this.#key(oldest.from), value: null }])
-    }
-    await this.#store({ ...request, declinedMs: this.#env.clock.wallTimeMs() })
+  decline(from: AccountUri): Promise<void> {
+    return this.#store.decline(from, this.#env.clock.wallTimeMs())
   }
 
   async #put(to: AccountUri, message: TrustRequestMessage, signal: AbortSignal): Promise<void> {
     const { identity, dht, certificates, logger } = this.#env
     const data = encodeTrustRequest(message)
     for await (const device of this.#env.directory.devicesOf(to, { signal })) {
-      const peer = await certificates.get(device)
+      const peer = await certificates.get(device, to)
       if (!peer || device === identity.deviceId) continue
       const leaf = peer.chain[0]
       this.#tasks.run('trust request to a device', async () => {
@@ -195,92 +207,72 @@ export class TrustRequests implements Service {
     }
   }
 
-  async #incoming(value: DhtValue): Promise<void> {
-    const { contacts, clock, logger } = this.#env
-    if (!value.signer || !value.encrypted) return
+  #incoming(value: DhtValue): void {
+    if (!value.signer || !value.encrypted || this.#tasks.signal.aborted) return
     let message: TrustRequestMessage | undefined
     try {
       message = decodeTrustRequest(value.data)
-    } catch (error) {
-      logger.warn({ err: error }, 'a trust request was refused')
+    } catch (err) {
+      this.#refused.hit({ err })
       return
     }
-    if (!message) return
-    const peer = await this.#sender(deviceIdOf(value.signer))
-    if (!peer || peer.accountId === this.#env.identity.accountId) return
+    const [device, shortId] = [deviceIdOf(value.signer), shortIdOf(value.signer)]
+    if (!message || this.#env.contacts.isBanned(device)) return
+    const key = toHex(sha256(concatBytes(value.signer, value.data)))
+    const now = this.#env.clock.now()
+    if (this.#senders.has(key) || now - (this.#seen.get(key) ?? Number.NEGATIVE_INFINITY) < SAME_MS) return
+    this.#seen.delete(key)
+    if (this.#seen.size >= MAX_SEEN) this.#seen.delete(this.#seen.keys().next().value as string)
+    this.#seen.set(key, now)
+    const { conversation, confirm, invitedMs, payload } = message
+    const heard: Heard = { conversation, confirm, invitedMs, displayName: displayNameOf(payload) }
+    this.#tasks.run('incoming trust request', async () => {
+      const claimed = await this.#env.certificates.get(device) // whose place it takes while it waits: no more than that
+      const of = claimed && this.#env.contacts.isContact(claimed.accountId) ? 'contact' : 'stranger'
+      this.#senders.offer(key, { device, shortId }, of, (peer) => this.#heard(peer, heard))
+    })
+  }
+
+  /** A request or confirmation whose sender is known. Every step may be repeated. */
+  async #heard(peer: PeerIdentity, { conversation, confirm, invitedMs, displayName }: Heard): Promise<void> {
+    const { contacts, clock } = this.#env
     const from = peer.accountId
-    if (contacts.isBanned(from) || contacts.isBanned(peer.deviceId)) return
+    if (from === this.#env.identity.accountId || contacts.isBanned(from) || contacts.isBanned(peer.deviceId)) return
     const contact = contacts.get(from)
     if (contact && isActive(contact)) {
-      const { conversation } = message
-      if (!message.confirm) this.confirm(from, conversation)
       if (!contact.confirmed) {
         await contacts.add(from, clock.wallTimeMs(), { confirmed: true, conversation: undefined })
         this.#confirmed.emit({ account: from })
-        if (!message.confirm) this.send(from) // both asked: they may not know of our conversation yet
+        if (!confirm) this.send(from) // both asked: they may not know of our conversation yet
       }
-      if (!message.confirm && conversation && conversation !== contact.conversation) this.#invited.emit({ account: from, conversation })
+      if (!confirm) this.#answer(from, conversation)
+      if (!confirm && conversation && conversation !== contact.conversation) this.#invited.emit({ account: from, conversation })
       return
     }
-    if (message.confirm) return // a confirmation of something we never asked for
+    if (confirm) return // a confirmation of something we never asked for
     const now = clock.wallTimeMs()
-    const receivedMs = message.invitedMs > 0 && message.invitedMs <= now + CLOCK_SKEW_MS ? message.invitedMs : now
-    const known = this.#requests.get(from)
-    if (known && (known.declinedMs !== 0 ? receivedMs <= known.declinedMs : receivedMs <= known.receivedMs)) return
-    if (!known && this.pending().length >= MAX_PENDING) {
-      logger.warn({ from }, 'a contact request was dropped: too many are pending')
+    const receivedMs = invitedMs > 0 && invitedMs <= now + CLOCK_SKEW_MS ? invitedMs : now
+    const request: PendingRequest = { from, conversation, receivedMs, displayName }
+    if (await this.#store.offer(request, now, () => this.#dropped.hit({ from, why: 'too many are pending' }))) this.#received.emit(request)
+  }
+
+  /** Confirms a contact who asks again, at once or when its turn comes: many requests draw one answer. */
+  #answer(to: AccountUri, conversation: ConversationId | undefined): void {
+    const now = this.#env.clock.now()
+    const last = this.#answered.get(to)
+    if (last && now < last.nextMs) {
+      last.conversation = conversation
+      if (last.waiting) return
+      last.waiting = true
+      this.#tasks.after(last.nextMs - now, 'confirmation', () => {
+        this.#answered.delete(to)
+        this.#answer(to, last.conversation)
+      })
       return
     }
-    const request: Stored = { from, conversation: message.conversation, receivedMs, displayName: nameOf(message.payload), declinedMs: 0 }
-    await this.#store(request)
-    this.#received.emit(request)
-  }
-
-  /** Who sent it: asked for several times, since the request itself comes only once. */
-  async #sender(device: DeviceId): Promise<PeerIdentity | undefined> {
-    const { certificates, clock } = this.#env
-    const { signal } = this.#tasks
-    for (let attempt = 1; ; attempt++) {
-      const peer = await certificates.find(device, { signal })
-      if (peer || attempt >= SENDER_TRIES || this.#unknown >= MAX_UNKNOWN) return peer
-      this.#unknown++
-      try {
-        await delay(clock, SENDER_WAIT_MS * attempt, signal)
-      } finally {
-        this.#unknown--
-      }
-    }
-  }
-
-  async #store(request: Stored): Promise<void> {
-    this.#requests.set(request.from, request)
-    const { conversation, receivedMs, declinedMs, displayName } = request
-    const value = encodeMsgpack({ from: request.from, conversationId: conversation ?? '', receivedMs, declinedMs, displayName })
-    await this.#env.storage.batch([{ key: this.#key(request.from), value }])
-  }
-
-  #key(from: AccountUri): string {
-    return `${this.#env.prefix}/requests/${from}`
-  }
-}
-
-function nameOf(payload: Uint8Array): string | undefined {
-  try {
-    const name = parseVcard(fromUtf8(payload)).get('FN')?.trim().slice(0, 200)
-    return name === '' ? undefined : name
-  } catch {
-    return undefined // a broken card is no name
-  }
-}
-
-function decodeStored(bytes: Uint8Array): Stored {
-  const map = asMap(decodeMsgpack(asBytes(bytes, 'request record')), 'request record')
-  const conversation = asString(map.get('conversationId'), 'conversationId', 40)
-  const displayName = map.get('displayName')
-  return {
-    from: parseAccountUri(asString(map.get('from'), 'from', 40)),
-    conversation: conversation === '' ? undefined : parseConversationId(conversation),
-    receivedMs: asInt(map.get('receivedMs'), 'receivedMs'), declinedMs: asInt(map.get('declinedMs'), 'declinedMs'),
-    displayName: displayName === undefined ? undefined : asString(displayName, 'displayName', 400),
+    this.#answered.delete(to)
+    if (this.#answered.size >= MAX_ANSWERED) this.#answered.delete(this.#answered.keys().next().value as AccountUri)
+    this.#answered.set(to, { nextMs: now + ANSWER_EVERY_MS, waiting: false, conversation })
+    this.confirm(to, conversation)
   }
 }

@@ -53,12 +53,21 @@ export interface PeerIdentity {
   readonly chain: CertificateChain
 }
 
-/** The one place where certificates of others are kept and found. */
+export interface FindOptions extends Op {
+  /** SHA-1 of the device key, where older peers publish. */
+  shortId?: InfoHash
+  /** Only a chain of this account: whoever knows whom it expects says so, as anybody can certify a foreign key. */
+  account?: AccountUri
+  /** Who the device belongs to is decided by the answer: only an account that nobody contests, whoever we deal with. */
+  sole?: boolean
+}
+
+/** The one place where certificates of others are kept and found. A device key belongs to the account that its own link proves; what is only published is a claim. */
 export interface CertificateStore {
-  /** Verified chain of a device, from memory or disk. */
-  get(device: DeviceId): Promise<PeerIdentity | undefined>
-  /** Verifies and keeps a chain. @throws ERR_CERTIFICATE, ERR_DEVICE_REVOKED */
+  /** Verified chain of a device, from memory or disk: what a link proved, else what was found, unless several accounts claim the device. */
+  get(device: DeviceId, account?: AccountUri): Promise<PeerIdentity | undefined>
+  /** Verifies and keeps a chain whose device has just proved that it has the key: a link. @throws ERR_CERTIFICATE, ERR_DEVICE_REVOKED, ERR_STORAGE_IO */
   pin(chain: CertificateChain): Promise<PeerIdentity>
-  /** `get`, else looked up on the DHT (docs/protocol/01 §5.10, 03 §2.5) and pinned; undefined when nobody has it. */
-  find(device: DeviceId, op?: { shortId?: InfoHash } & Op): Promise<PeerIdentity | undefined>
+  /** `get`, else looked up on the DHT (docs/protocol/01 §5.10, 03 §2.5); undefined when nobody has it, or when several accounts claim the device and none of them, or several, are contacts. */
+  find(device: DeviceId, op?: FindOptions): Promise<PeerIdentity | undefined>
 }

@@ -7,7 +7,7 @@ export type { ConversationEntry, ConversationInfo, ConversationMode, Conversatio
 export type { Crypto } from './crypto.ts'
 export type { Dht, DhtListenEvent, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue } from './dht.ts'
 export type { JamiErrorCode } from './errors.ts'
-export type { Certificate, CertificateChain, CertificateStore, DeviceIdentity, PeerIdentity, PrivateKey } from './identity.ts'
+export type { Certificate, CertificateChain, CertificateStore, DeviceIdentity, FindOptions, PeerIdentity, PrivateKey } from './identity.ts'
 export type { AccountUri, ConversationId, DeviceId, InfoHash, MessageId } from './ids.ts'
 export type { Log, Logger, LogLevel } from './logger.ts'
 export type { BaseEnv, ConnectionsModule, ConversationsModule, DhtModule, Modules } from './module.ts'

@@ -1,11 +1,12 @@
 // Making, importing and exporting accounts: keys and archive to the record that is kept. docs/protocol/03 §2.3, §3.5.
 // Proof: node/account-factory.test.ts, interop archive.
-import { type AccountRecord, accountPrefix, loadAccounts, loadArchive, saveAccount } from '../account/account-record.ts'
+import { type AccountRecord, accountPrefix, checkDisplayName, loadAccounts, loadArchive, MAX_DISPLAY_NAME, saveAccount } from '../account/account-record.ts'
 import { encodeArchive, openArchive } from '../account/archive/archive.ts'
 import type { ArchiveSecret } from '../account/archive/container.ts'
 import type { AccountArchive } from '../account/archive/schema.ts'
 import { ContactList } from '../account/contact-list.ts'
 import { JamiError } from '../base/errors.ts'
+import { cutText } from '../codec/text.ts'
 import type { BaseEnv } from '../contracts/module.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { accountUriOf } from '../identity/ids.ts'
@@ -20,28 +21,30 @@ export interface NewAccount {
 
 const secretOf = (password: string | undefined): ArchiveSecret => (password === undefined || password === '' ? undefined : { password })
 
-/** New keys; everything is on disk when it resolves. */
+/** New keys; everything is on disk when it resolves. @throws ERR_ARGUMENT */
 export async function createAccount(env: BaseEnv & { storage: Storage }, init: NewAccount): Promise<AccountRecord> {
+  const displayName = checkDisplayName(init.displayName)
   const identity = await createAccountIdentity(env)
   const archive: AccountArchive = {
     accountKey: identity.accountKey, accountChain: identity.accountChain, caKey: identity.caKey, ethKey: identity.ethKey,
     revocationList: undefined, contacts: [], conversations: [], requests: [], settings: new Map(),
   }
   const receipt = await makeReceipt(env.crypto, { accountKey: identity.accountKey, devicePublicKey: identity.device.privateKey.publicKey, ethKey: identity.ethKey })
-  const record: AccountRecord = { label: init.label, displayName: init.displayName, device: identity.device, receipt: { text: receipt.text, signature: receipt.signature } }
+  const record: AccountRecord = { label: init.label, displayName, device: identity.device, receipt: { text: receipt.text, signature: receipt.signature } }
   await saveAccount(env.storage, record, await encodeArchive(archive, { crypto: env.crypto, random: env.random, secret: secretOf(init.password) }))
   return record
 }
 
 /** A new device of the archive's account, with its contacts. @throws ERR_PASSWORD, ERR_ARCHIVE_INVALID, ERR_ARGUMENT when the account is here already */
 export async function importAccount(env: BaseEnv & { storage: Storage }, file: Uint8Array, init: NewAccount & { archivePassword?: string }): Promise<AccountRecord> {
+  const wanted = checkDisplayName(init.displayName)
   const { archive } = await openArchive(env.crypto, file, secretOf(init.archivePassword))
   const uri = accountUriOf(archive.accountKey.publicKey)
-  if ((await loadAccounts(env.storage)).some((record) => record.device.accountId === uri)) throw new JamiError('ERR_ARGUMENT', `archive: got one of account ${uri}, which is in this profile already`)
+  if ((await loadAccounts(env.storage)).accounts.some((record) => record.device.accountId === uri)) throw new JamiError('ERR_ARGUMENT', `archive: got one of account ${uri}, which is in this profile already`)
   const device = await createDeviceIdentity(env, { accountKey: archive.accountKey, accountChain: archive.accountChain })
   const ethKey = archive.ethKey ?? createEthKey(env.random)
   const receipt = await makeReceipt(env.crypto, { accountKey: archive.accountKey, devicePublicKey: device.privateKey.publicKey, ethKey })
-  const displayName = init.displayName || (archive.settings.get('Account.displayName') ?? '')
+  const displayName = wanted || cutText(archive.settings.get('Account.displayName') ?? '', MAX_DISPLAY_NAME)
   const record: AccountRecord = { label: init.label, displayName, device, receipt: { text: receipt.text, signature: receipt.signature } }
   const kept = await encodeArchive({ ...archive, ethKey }, { crypto: env.crypto, random: env.random, secret: secretOf(init.password ?? init.archivePassword) })
   const contacts = await ContactList.load(env.storage, accountPrefix(device.accountId))

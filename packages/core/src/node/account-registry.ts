@@ -1,7 +1,7 @@
 // The accounts of a node by label: what is kept is started, new ones are made or imported, one that cannot start costs itself.
 // Proof: node/jami-node.test.ts.
 import { LocalAccount } from '../account/account.ts'
-import { type AccountRecord, removeAccount } from '../account/account-record.ts'
+import { type AccountRecord, type LoadedAccounts, removeAccount } from '../account/account-record.ts'
 import { type Check, checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { argumentError, closedError, JamiError, limitError, notFoundError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
@@ -31,9 +31,13 @@ export class AccountRegistry implements Accounts {
     this.#report = report
   }
 
-  /** Starts the accounts that are kept. One that cannot start is reported; its label stays taken. */
-  async load(records: readonly AccountRecord[]): Promise<void> {
-    for (const record of records) {
+  /** Starts the accounts that are kept. One that cannot be read or started is reported; its label stays taken. */
+  async load({ accounts, problems }: LoadedAccounts): Promise<void> {
+    for (const { error, label, usable } of problems) {
+      if (label !== undefined && !usable) this.#failed.set(label, () => Promise.reject(error))
+      this.#report(error, `account ${label ?? 'without a label'}`)
+    }
+    for (const record of accounts) {
       try {
         await this.#start(record)
       } catch (error) {
@@ -155,6 +159,8 @@ export class AccountRegistry implements Accounts {
       },
       local,
     )
+    for (const problem of local.problems) this.#report(problem, `account ${record.label}`)
+    local.onProblem(({ error, source }) => this.#report(error, source))
     try {
       await local.start()
     } catch (error) {

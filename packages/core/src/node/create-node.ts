@@ -84,12 +84,12 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
     if (ownStorage) await storage.close()
   }
   try {
-    const records = await loadAccounts(storage)
+    const kept = await loadAccounts(storage)
     const dht = modules.dht({ ...env, bootstrap: options.network.bootstrap, ...options.dht })
     const node = new Node({ ...env, dht, storage, modules, warn, release })
     try {
       await dht.start()
-      await node.load(records)
+      await node.load(kept)
       throwIfAborted(options.signal)
     } catch (error) {
       await node.close({ graceMs: 0 })

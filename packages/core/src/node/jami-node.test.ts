@@ -2,6 +2,7 @@
 // conversations and messages look like to a program.
 import { describe, expect, it, vi } from 'vitest'
 import { JamiError } from '../base/errors.ts'
+import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
 import type { ConversationEntry } from '../contracts/conversations.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
@@ -168,6 +169,26 @@ describe('an account that cannot start', () => {
       expect([account.label, node.accounts.list().length, node.accounts.get('bad')]).toEqual(['bad', 2, account])
       await closeAll(p, node)
     })
+  })
+})
+
+describe('an account whose record cannot be read', () => {
+  it('is told as `error` and keeps its label; the others start', async () => {
+    const w = world()
+    const storage = testStorage()
+    const node = await w.node({ storage })
+    const [good, bad] = [await w.run(node.accounts.open('good')), await w.run(node.accounts.open('bad'))]
+    await w.run(node.close())
+    const key = `accounts/${bad.uri}/identity`
+    const record = decodeMsgpack((await storage.get(key)) ?? new Uint8Array(0)) as Map<string, unknown>
+    await storage.batch([{ key, value: encodeMsgpack({ ...Object.fromEntries(record), chain: 'no certificate' } as never) }])
+    const again = await w.node({ storage: memoryStorageOf(storage) })
+    const errors: unknown[] = []
+    again.on('error', ({ error, source }) => errors.push([error.code, source]))
+    await w.clock.settle()
+    expect([errors, again.accounts.list().map(({ uri }) => uri)]).toEqual([[['ERR_STORAGE_CORRUPT', 'account bad']], [good.uri]])
+    await expect(w.run(again.accounts.open('bad'))).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
+    await closeAll(w, again)
   })
 })
 

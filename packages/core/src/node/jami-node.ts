@@ -1,5 +1,5 @@
 // The public node: accounts, peers, DHT, state, one clean end. Parts come from create-node.ts. Proof: node/jami-node.test.ts.
-import type { AccountRecord } from '../account/account-record.ts'
+import type { LoadedAccounts } from '../account/account-record.ts'
 import { checkOptions, is } from '../base/arguments.ts'
 import { notFoundError } from '../base/errors.ts'
 import { ACCOUNT, AccountRegistry } from './account-registry.ts'
@@ -61,8 +61,8 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
   }
 
   /** Starts the accounts that are kept. */
-  async load(records: readonly AccountRecord[]): Promise<void> {
-    await this.accounts.load(records)
+  async load(kept: LoadedAccounts): Promise<void> {
+    await this.accounts.load(kept)
     this.#refreshState()
     this.#problems.started()
   }

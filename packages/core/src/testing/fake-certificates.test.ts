@@ -1,5 +1,6 @@
 // Certificates in memory, by the contract suite of the real directory.
 import { describe, expect, it } from 'vitest'
+import type { AccountUri } from '../contracts/ids.ts'
 import { certificateKey } from '../identity/ids.ts'
 import { FakeCertificates } from './fake-certificates.ts'
 import { ManualClock } from './manual-clock.ts'
@@ -9,9 +10,11 @@ import { testIdentity } from './test-identities.ts'
 describe('FakeCertificates', () => {
   for (const { title, run } of certificatesSuite(() => {
     const clock = new ManualClock()
-    const store = new FakeCertificates({ clock })
+    const contacts = new Set<AccountUri>()
+    const store = new FakeCertificates({ clock, isKnown: (account) => contacts.has(account) })
     return {
       store,
+      know: (account) => contacts.add(account),
       async publish(chain, { as, at } = {}) {
         const [{ longId, shortId }] = as?.chain ?? chain
         store.publish(chain, ...(at === 'short id' ? [] : [certificateKey(longId as never)]), ...(at === 'id' ? [] : [shortId as never]))

@@ -67,7 +67,7 @@ export class FakeDirectory implements DeviceDirectory, Presence {
       await delay(clock, latencyMs, signal)
       const found: DeviceId[] = []
       for (const device of this.#announced.get(account) ?? []) {
-        if (!certificates || (await certificates.find(device, { signal }))?.accountId === account) found.push(device)
+        if (!certificates || (await certificates.find(device, { account, signal }))) found.push(device)
       }
       return found
     })

@@ -1,7 +1,7 @@
 // Contract suite of CertificateStore: the directory over storage and DHT, and the double in memory. docs/protocol/03 §2.2.1, §2.5.
 import { deepStrictEqual, ok } from 'node:assert/strict'
 import type { CertificateChain, CertificateStore, DeviceIdentity } from '../../contracts/identity.ts'
-import type { DeviceId } from '../../contracts/ids.ts'
+import type { AccountUri, DeviceId } from '../../contracts/ids.ts'
 import { issueDeviceCertificate } from '../../identity/issue.ts'
 import { ManualClock } from '../manual-clock.ts'
 import { SeededRandom } from '../seeded-random.ts'
@@ -18,6 +18,8 @@ export interface CertificatesUnderTest {
   revoke(i: number, device: number): Promise<void>
   /** Waits for `work`, letting time pass as it must. */
   drive<T>(work: Promise<T>): Promise<T>
+  /** This account is a contact from now on. */
+  know(account: AccountUri): unknown
   /** Lets this much time pass; left out where time is real: then nothing about validity is tested. */
   advance?(ms: number): Promise<void>
   dispose?(): Promise<void>
@@ -26,6 +28,13 @@ export interface CertificatesUnderTest {
 const [account, other] = [testIdentity(0), testIdentity(1)]
 const [first, second, foreign] = [account.device, testIdentity(0, 1).device, other.device]
 const NOBODY = 'ab'.repeat(32) as DeviceId
+
+/** The chain of an account that certified somebody else's public key: it verifies, as any such chain does. */
+async function claimed(drive: CertificatesUnderTest['drive']): Promise<CertificateChain> {
+  const env = { clock: new ManualClock(), crypto: testCrypto(), random: new SeededRandom('claimed') }
+  const [issuer, ...above] = other.accountChain
+  return [await drive(issueDeviceCertificate(env, { accountKey: other.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey })), issuer, ...above]
+}
 
 export function certificatesSuite(make: () => CertificatesUnderTest | Promise<CertificatesUnderTest>): ContractTest[] {
   const test = testsOf(make)
@@ -64,7 +73,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       await drive(store.pin(first.chain))
       deepStrictEqual((await drive(store.find(first.deviceId)))?.deviceId, first.deviceId)
     }),
-    test('find looks up a published chain by the device id, and pins it', async ({ store, publish, drive }) => {
+    test('find looks up a published chain by the device id, and remembers it', async ({ store, publish, drive }) => {
       await publish(first.chain, { at: 'id' })
       const found = await drive(store.find(first.deviceId))
       deepStrictEqual([found?.deviceId, found?.accountId], [first.deviceId, first.accountId])
@@ -74,6 +83,45 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       await publish(first.chain, { at: 'short id' })
       deepStrictEqual(await drive(store.find(first.deviceId)), undefined)
       deepStrictEqual((await drive(store.find(first.deviceId, { shortId: first.deviceShortId })))?.deviceId, first.deviceId)
+    }),
+    test('a device key that two accounts claim belongs to neither, until it proves whose it is', async ({ store, publish, drive }) => {
+      const stolen = await claimed(drive)
+      await publish(stolen)
+      await publish(first.chain)
+      deepStrictEqual(await drive(store.find(first.deviceId, { shortId: first.deviceShortId })), undefined)
+      deepStrictEqual(await drive(store.find(first.deviceId, { sole: true })), undefined)
+      deepStrictEqual(await drive(store.get(first.deviceId)), undefined)
+      await drive(store.pin(first.chain)) // a link
+      for (const sole of [false, true]) deepStrictEqual((await drive(store.find(first.deviceId, { sole })))?.accountId, first.accountId)
+      deepStrictEqual((await drive(store.get(first.deviceId)))?.accountId, first.accountId)
+      deepStrictEqual(await drive(store.find(first.deviceId, { account: other.device.accountId })), undefined)
+    }),
+    test('who knows whom it expects gets that account, whatever others claim and whoever comes first', async ({ store, publish, drive }) => {
+      await publish(await claimed(drive))
+      deepStrictEqual(await drive(store.find(first.deviceId, { account: first.accountId })), undefined)
+      await publish(first.chain)
+      for (const account of [first.accountId, other.device.accountId]) {
+        deepStrictEqual((await drive(store.find(first.deviceId, { account })))?.accountId, account)
+        deepStrictEqual((await drive(store.get(first.deviceId, account)))?.accountId, account)
+      }
+      deepStrictEqual(await drive(store.get(first.deviceId, testIdentity(3).device.accountId)), undefined)
+    }),
+    test('of several accounts that claim a device it is the contact, unless the answer decides whose it is', async ({ store, publish, drive, know }) => {
+      await publish(await claimed(drive))
+      await publish(first.chain)
+      know(first.accountId)
+      deepStrictEqual((await drive(store.find(first.deviceId)))?.accountId, first.accountId)
+      deepStrictEqual((await drive(store.get(first.deviceId)))?.accountId, first.accountId)
+      deepStrictEqual(await drive(store.find(first.deviceId, { sole: true })), undefined)
+      know(other.device.accountId)
+      deepStrictEqual(await drive(store.find(first.deviceId)), undefined)
+    }),
+    test('looking up whom we expect does not decide whose a device is', async ({ store, publish, drive }) => {
+      await publish(await claimed(drive))
+      await drive(store.find(first.deviceId, { account: other.device.accountId }))
+      await publish(first.chain)
+      deepStrictEqual(await drive(store.find(first.deviceId, { sole: true })), undefined)
+      deepStrictEqual(await drive(store.find(first.deviceId)), undefined)
     }),
     test('find is undefined when nobody has the certificate', async ({ store, publish, drive }) => {
       await publish(first.chain)

@@ -43,7 +43,7 @@ export function deviceDirectorySuite(make: () => DirectoryUnderTest | Promise<Di
       await publish(phone)
       deepStrictEqual(await devicesOf(account), [])
     }),
-    test('an announced device is told, and its chain is pinned', async ({ publish, announce, devicesOf, certificates, drive }) => {
+    test('an announced device is told, and its chain is known', async ({ publish, announce, devicesOf, certificates, drive }) => {
       await publish(phone)
       await announce(phone, phone)
       deepStrictEqual(await devicesOf(account), ids(phone))
