@@ -1,4 +1,4 @@
-// Bounds of what programs may give, in one place; docs/guides/limits.md has them for readers. Proof: node/jami-node.test.ts.
+// Bounds of what programs may give, in one place; docs/guides/limits.md has them for readers. Proof: node/limits.test.ts.
 import { MAX_DISPLAY_NAME } from '../account/account-record.ts'
 import { type Check, is, OP, type Shape } from '../base/arguments.ts'
 
