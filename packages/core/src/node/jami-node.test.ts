@@ -312,6 +312,17 @@ describe('contacts and conversations', () => {
   })
 })
 
+describe('what a peer wrote', () => {
+  it.each([['not an id', undefined], ['A'.repeat(40), undefined], ['a'.repeat(41), undefined], ['a'.repeat(40), 'a'.repeat(40)]])('as reply-to %s is shown as %s', async (written, shown) => {
+    const f = await friends()
+    const { conversations } = (f.bob as PublicAccount).local
+    const entry = await f.run(conversations.entry(f.hisChat.id, f.hisChat.head as MessageId))
+    conversations.entry = async () => ({ ...(entry as ConversationEntry), type: 'text/plain', fields: { body: 'x', 'reply-to': written } })
+    expect((await f.run(f.hisChat.message('b'.repeat(40)))).replyTo).toBe(shown)
+    await closeAll(f, f.hers, f.his)
+  })
+})
+
 describe('send', () => {
   it('replaces half surrogate pairs in text and key before anything is signed', async () => {
     const f = await friends()
