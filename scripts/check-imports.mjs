@@ -20,7 +20,7 @@ const ROOMS = {
   codec: ['codec', 'base', 'contracts'],
   crypto: ['crypto', 'codec', 'base', 'contracts'],
   identity: ['identity', 'crypto', 'codec', 'base', 'contracts'],
-  storage: ['storage', 'crypto', 'codec', 'base', 'contracts'],
+  storage: ['storage', 'io', 'crypto', 'codec', 'base', 'contracts'],
   io: ['io', 'codec', 'base', 'contracts'],
   account: ['account', 'identity', 'crypto', 'codec', 'base', 'contracts'],
   node: ['node', 'account', 'identity', 'crypto', 'codec', 'base', 'contracts', 'storage', 'io'],

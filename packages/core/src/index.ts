@@ -7,6 +7,7 @@ export type {
   Emitter, EventMessage, HistoryOptions, JamiNode, Message, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats, Peer, PeerLike, SendOptions, TextMessage,
   UnknownMessage,
 } from './node/api.ts'
+export { type BootstrapEntry, parseBootstrap } from './identity/bootstrap.ts'
 export { createJamiNode } from './node/create-node.ts'
 export { parseAccountUri, parseConversationId, parseDeviceId, parseMessageId } from './node/public-ids.ts'
 export { fileStorage } from './storage/file-storage.ts'

@@ -1,4 +1,4 @@
-// A process that writes batches until it is killed, and prints each one that was confirmed. Used by file-storage.test.ts.
+// A process that writes batches, files and a journal until it is killed, and prints each one that was confirmed. Used by file-storage.test.ts.
 import { fileStorage } from '../src/storage/file-storage.ts'
 
 const [directory = '', start = '0'] = process.argv.slice(2)
@@ -16,5 +16,10 @@ for (let n = Number(start); ; n++) {
     { key: 'last', value },
   ])
   await storage.files('tree').write('current', encoder.encode(`${n} `.repeat(5000)))
+  // A journal of frames: number, length, that many times the number.
+  const frame = new Uint8Array(8 + ((n * 5303) % 300_000)).fill(n)
+  new DataView(frame.buffer).setUint32(0, n)
+  new DataView(frame.buffer).setUint32(4, frame.length - 8)
+  await storage.files('tree').append('journal', frame)
   process.stdout.write(`${n}\n`)
 }

@@ -1,130 +1,170 @@
-// The shell of the DHT node: sockets, timers and cryptography around the engine; implements the Dht contract.
-// docs/protocol/01 §3.6, §6. Proof: contract.test.ts, dht.test.ts, outage.test.ts, interop dht-interop.
-import { abortError, AsyncQueue, JamiError, LinkedSignal, Source, Tasks, throwIfAborted, withOp, withSignals } from '@jamikit/core/base'
+// The shell of the DHT node: sockets, timers, storage and cryptography around the engine; implements the Dht contract.
+// docs/protocol/01 §3.6, §6. Proof: contract.test.ts, dht.test.ts, outage.test.ts, hostile.test.ts, interop dht-interop.
+import { AsyncQueue, checkDhtGet, checkDhtListen, checkDhtPut, closedError, JamiError, LinkedSignal, Source, Tasks, throwIfAborted, withOp, withSignals } from '@jamikit/core/base'
 import { toHex } from '@jamikit/core/codec'
-import type {
-  BaseEnv, DatagramSocket, Dht, DhtListenEvent, DhtModule, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue, InfoHash, Op, PrivateKey, SocketAddress, Timer,
-} from '@jamikit/core/contracts'
-import { MAX_LISTENED_VALUES, MAX_STORE_BYTES, MAX_VARIANTS, MAX_VARIANTS_PER_REPLY, PUT_TIMEOUT_MS } from './defaults.ts'
+import type { DatagramSocket, Dht, DhtListenEvent, DhtModule, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue, InfoHash, Op, SocketAddress, Timer } from '@jamikit/core/contracts'
+import { parseBootstrap } from '@jamikit/core/identity'
+import { Bootstrap } from './bootstrap.ts'
+import { MAX_STORE_BYTES } from './defaults.ts'
 import { DhtEngine, type Received } from './engine/engine.ts'
-import type { NodeRecord } from './engine/nodes.ts'
-import { lifetimeMs } from './engine/value-store.ts'
-import { openValue, sealValue, verifySignature } from './secure/envelope.ts'
-import type { Arguments } from './wire/message.ts'
-import { matches, type Where } from './wire/query.ts'
-import { decodeValue, outerType, sameValue, type Value } from './wire/value.ts'
+import { type Filter, whereOf } from './filter.ts'
+import { search } from './get.ts'
+import { Listening } from './listening.ts'
+import { announce, announceForEver } from './put.ts'
+import { sealValue } from './secure/envelope.ts'
+import { Opener } from './secure/opener.ts'
+import { Verifier } from './secure/verifier.ts'
+import { StateStore } from './state-store.ts'
+import { decodeValue, encodeValue, type Value } from './wire/value.ts'
 
-/** Messages whose signatures are being verified. */
-const MAX_VERIFYING = 1024
 /** How long a get or put waits for the first connection. */
 const CONNECT_WAIT_MS = 10_000
-const RESOLVE_RETRY_MS = 10_000
 /** Fragments sent in one turn of the event loop; more are spread, for the sake of socket buffers. */
 const BURST = 64
 
 type Env = Parameters<DhtModule>[0]
 
-/** A DHT node for createJamiNode(). */
+/** A DHT node for createJamiNode(). Making it throws ERR_ARGUMENT for a bootstrap entry that is none. */
 export function dht(): DhtModule {
   return (env) => new DhtNode(env)
 }
 
-interface Filter {
-  readonly type?: number | undefined
-  readonly id?: bigint | undefined
-  readonly userType?: string | undefined
-  readonly decryptWith?: PrivateKey | undefined
-}
-
-/** Conditions that storing nodes can check: none but the id for values that may be encrypted. */
-function whereOf(filter: Filter): Where {
-  const { id, type, userType, decryptWith } = filter
-  return {
-    ...(id === undefined ? {} : { id }),
-    ...(decryptWith || type === undefined ? {} : { type }),
-    ...(decryptWith || userType === undefined ? {} : { userType }),
-  }
-}
-
-function passes(value: DhtValue, filter: Filter): boolean {
-  return (filter.type === undefined || value.type === filter.type) && (filter.id === undefined || value.id === filter.id) && (filter.userType === undefined || value.userType === filter.userType)
-}
-
 class DhtNode implements Dht {
-  readonly nodeId: InfoHash
   readonly #env: Env
-  readonly #engine: DhtEngine
   readonly #tasks: Tasks
   readonly #status: Source<{ ipv4: DhtStatus; ipv6: DhtStatus }>
   readonly #stored: Source<{ key: InfoHash; value: Value; expired: boolean }>
+  readonly #bootstrap: Bootstrap
+  readonly #verifier: Verifier
+  readonly #opener: Opener
+  readonly #state: StateStore | undefined
+  readonly #restored = new Map<string, () => void>() // ends a permanent value of an earlier run; bounded by MAX_KEPT_PUTS
+  readonly #putting = new Set<Promise<void>>() // bounded by the callers
   readonly #sockets: Partial<Record<4 | 6, DatagramSocket>> = {}
-  readonly #hosts = new Set<string>() // bounded by the configuration
+  #nodeId: InfoHash
+  #engine: DhtEngine | undefined
   #timer: Timer | undefined
   #timerAtMs = Number.POSITIVE_INFINITY
-  #verifying = 0
   #started: Promise<void> | undefined
   #stopped: Promise<void> | undefined
 
   constructor(env: Env) {
     this.#env = env
-    const onError = (err: unknown) => env.logger.error({ err }, 'a listener threw')
-    this.#tasks = new Tasks(env.clock, (err, what) => env.logger.warn({ err, what }, 'DHT task failed'))
+    const { clock, crypto, logger, storage, prefix = 'dht' } = env
+    const onError = (err: unknown) => logger.error({ err }, 'a listener threw')
+    this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'DHT task failed'))
     this.#status = new Source(onError)
     this.#stored = new Source(onError)
-    this.nodeId = toHex(env.random.bytes(20)) as InfoHash
-    for (const host of env.bootstrap) this.#hosts.add(host)
-    this.#engine = new DhtEngine({
-      nodeId: this.nodeId, network: env.networkId ?? 0, maxStoreBytes: env.maxStoreBytes ?? MAX_STORE_BYTES, random: env.random,
-      wallTimeMs: () => env.clock.wallTimeMs(),
-      send: (datagrams, to) => this.#send(datagrams, to),
-      onStored: (key, value, expired) => this.#stored.emit({ key, value, expired }),
-      onStatus: () => this.#status.emit(this.status()),
-    }, env.clock.now())
+    this.#verifier = new Verifier(crypto, clock)
+    this.#opener = new Opener(crypto, clock)
+    this.#state = storage && new StateStore({ clock, logger, storage, prefix })
+    this.#nodeId = toHex(env.random.bytes(20)) as InfoHash
+    this.#bootstrap = new Bootstrap({
+      clock, logger, network: env.network, tasks: this.#tasks,
+      connected: () => this.#isConnected(),
+      nodeCount: () => Math.max(this.nodeCount().ipv4, this.nodeCount().ipv6),
+      found: (addresses) => {
+        this.#engine?.addBootstrap(addresses.filter((a) => this.#sockets[a.family]), clock.now())
+        this.#tick()
+      },
+    }, parseBootstrap(env.bootstrap))
   }
 
   // ---------------------------------------------------------------- life
+
+  /** Where the DHT has a storage, the one of earlier runs, once it is started. */
+  get nodeId(): InfoHash {
+    return this.#nodeId
+  }
 
   get onStatus() {
     return this.#status.listen
   }
 
   status(): { ipv4: DhtStatus; ipv6: DhtStatus } {
-    return this.#engine.status()
+    return this.#engine?.status() ?? { ipv4: 'disconnected', ipv6: 'disconnected' }
   }
 
   nodeCount(): { ipv4: number; ipv6: number } {
-    return this.#engine.nodeCount(this.#env.clock.now())
+    return this.#engine?.nodeCount(this.#env.clock.now()) ?? { ipv4: 0, ipv6: 0 }
   }
 
   start(): Promise<void> {
-    this.#started ??= (async () => {
-      if (this.#stopped) return
-      const { network, port } = this.#env
-      let failure: unknown
-      for (const family of [4, 6] as const) {
-        try {
-          const socket = await network.bindDatagram({ family, ...(port === undefined ? {} : { port }) })
-          socket.onDatagram = (bytes, from) => this.#receive(bytes, from)
-          this.#sockets[family] = socket
-          this.#engine.setEnabled(family, true)
-        } catch (error) {
-          failure = error
-        }
-      }
-      if (!this.#sockets[4] && !this.#sockets[6]) throw failure
-      if (this.#stopped) return this.#closeSockets()
-      if (this.#hosts.size > 0) this.#tasks.run('bootstrap', (signal) => this.#resolve([...this.#hosts], signal))
-      this.#schedule()
-    })()
+    this.#started ??= this.#stopped ? Promise.resolve() : this.#start()
     return this.#started
+  }
+
+  async #start(): Promise<void> {
+    await this.#openSockets()
+    try {
+      const kept = await this.#state?.load()
+      if (kept) this.#nodeId = kept.nodeId
+      const puts = (await this.#state?.loadPuts()) ?? []
+      if (this.#stopped) return await this.#closeSockets()
+      const engine = this.#makeEngine(kept?.nodes)
+      this.#engine = engine
+      for (const family of [4, 6] as const) {
+        const socket = this.#sockets[family]
+        if (!socket) continue
+        socket.onDatagram = (bytes, from) => this.#receive(engine, bytes, from)
+        engine.setEnabled(family, true)
+      }
+      for (const { key, id, packed } of puts) this.#restore(key, id, packed)
+      this.#state?.begin(() => ({ nodeId: this.#nodeId, nodes: engine.exportState() }))
+    } catch (error) {
+      await this.#closeSockets()
+      throw error
+    }
+    this.#bootstrap.now()
+    this.#schedule()
+  }
+
+  #makeEngine(state: Uint8Array | undefined): DhtEngine {
+    const env = this.#env
+    return new DhtEngine({
+      nodeId: this.#nodeId, network: env.networkId ?? 0, maxStoreBytes: env.maxStoreBytes ?? MAX_STORE_BYTES, random: env.random,
+      wallTimeMs: () => env.clock.wallTimeMs(), ...(state && state.length > 0 ? { state } : {}),
+      send: (datagrams, to) => this.#send(datagrams, to),
+      onStored: (key, value, expired) => this.#stored.emit({ key, value, expired }),
+      onProblem: (error) => env.logger.error({ err: error }, 'the DHT node has a problem'),
+      onStatus: () => {
+        this.#status.emit(this.status())
+        this.#bootstrap.statusChanged()
+      },
+    }, env.clock.now())
+  }
+
+  /** One family is enough; a port that was asked for and is taken is not overlooked in either. @throws ERR_ARGUMENT, ERR_UNSUPPORTED */
+  async #openSockets(): Promise<void> {
+    const { network, port, logger } = this.#env
+    let failure: unknown
+    for (const family of [4, 6] as const) {
+      try {
+        this.#sockets[family] = await network.bindDatagram({ family, ...(port === undefined ? {} : { port }) })
+      } catch (error) {
+        failure = error
+        const missing = JamiError.is(error, 'ERR_UNSUPPORTED')
+        if (!missing && port !== undefined && port !== 0) {
+          await this.#closeSockets()
+          throw new JamiError('ERR_ARGUMENT', `port: got ${port}, which is taken in IPv${family}, allowed a free UDP port`, { cause: error, details: { field: 'port', got: port, allowed: 'a free UDP port', family } })
+        }
+        const level = family === 4 || !missing ? 'warn' : 'debug'
+        logger[level]({ err: JamiError.from(error), family }, family === 4 ? 'no IPv4 on this machine: nodes that have only IPv4 are out of reach' : 'no IPv6 on this machine')
+      }
+    }
+    if (!this.#sockets[4] && !this.#sockets[6]) throw failure
   }
 
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
       await this.#started?.catch(() => {})
-      this.#engine.stop()
+      this.#engine?.stop()
       this.#timer?.cancel()
+      this.#opener.close()
+      this.#verifier.close()
       await this.#tasks.close()
+      await Promise.all(this.#putting)
+      await this.#state?.close()
       await this.#closeSockets()
     })()
     return this.#stopped
@@ -140,39 +180,15 @@ class DhtNode implements Dht {
   }
 
   async bootstrap(...hosts: string[]): Promise<void> {
-    for (const host of hosts) {
-      splitHost(host)
-      this.#hosts.add(host)
-    }
-    if (this.#started) this.#tasks.run('bootstrap', (signal) => this.#resolve(hosts, signal))
+    this.#bootstrap.add(parseBootstrap(hosts))
+    if (this.#engine && !this.#stopped) this.#bootstrap.now()
   }
 
   connectivityChanged(): void {
+    if (!this.#engine || this.#stopped) return
     this.#engine.connectivityChanged(this.#env.clock.now())
-    this.#tasks.run('bootstrap', (signal) => this.#resolve([...this.#hosts], signal))
+    this.#bootstrap.now()
     this.#schedule()
-  }
-
-  async #resolve(hosts: readonly string[], signal: AbortSignal): Promise<void> {
-    let waitMs = RESOLVE_RETRY_MS
-    for (let open = [...hosts]; open.length > 0; ) {
-      const unresolved: string[] = []
-      for (const text of open) {
-        const { host, port } = splitHost(text)
-        const found = await this.#env.network.resolve(host, { signal }).catch(() => [])
-        throwIfAborted(signal)
-        if (found.length === 0) unresolved.push(text)
-        this.#engine.addBootstrap(found.filter((a) => this.#sockets[a.family]).map((a) => ({ ...a, port })), this.#env.clock.now())
-      }
-      this.#tick()
-      open = unresolved
-      if (open.length > 0) await new Promise<void>((resolve) => {
-        const timer = this.#tasks.after(waitMs, 'resolving again', resolve)
-        signal.addEventListener('abort', () => { timer.cancel(); resolve() }, { once: true })
-      })
-      throwIfAborted(signal)
-      waitMs = Math.min(waitMs * 2, 600_000)
-    }
   }
 
   // ---------------------------------------------------------------- I/O
@@ -186,40 +202,34 @@ class DhtNode implements Dht {
     }
   }
 
-  #receive(bytes: Uint8Array, from: SocketAddress): void {
+  #receive(engine: DhtEngine, bytes: Uint8Array, from: SocketAddress): void {
     const now = this.#env.clock.now()
-    const received = this.#engine.receive(bytes, from, now)
-    if (received) {
-      const signed = received.message.args.values?.filter((v) => v.body?.owner) ?? []
-      if (signed.length === 0) this.#engine.process(received, new Set(), now)
-      else if (this.#verifying < MAX_VERIFYING) void this.#verify(received, signed)
-    }
+    const received = engine.receive(bytes, from, now)
+    if (received && received.unverified.length > 0) void this.#verify(engine, received)
+    else if (received) engine.process(received, new Set(), now)
     this.#schedule()
   }
 
-  async #verify(received: Received, signed: readonly Value[]): Promise<void> {
-    this.#verifying++
-    const { clock, crypto, logger } = this.#env
-    const bad = new Set<Value>()
-    await clock.track(Promise.all(signed.map(async (value) => {
-      if (value.body && !(await verifySignature(crypto, value.body))) bad.add(value)
-    }))).catch((err) => {
-      logger.warn({ err }, 'a signature could not be checked')
-      for (const value of signed) bad.add(value)
-    })
-    this.#verifying--
-    if (bad.size > 0) logger.debug({ from: received.from, count: bad.size }, 'values with a bad signature')
-    this.#engine.process(received, bad, clock.now())
+  /** What nobody had time to verify is as if it had been lost: a put without an answer comes again. */
+  async #verify(engine: DhtEngine, received: Received): Promise<void> {
+    const { message, from, unverified } = received
+    const values = message.args.values ?? []
+    const isPut = message.kind === 'request' && message.name === 'put'
+    const { bad, skipped } = await this.#verifier.check(unverified, from, !isPut)
+    if (this.#stopped || (isPut && skipped.size === values.length)) return
+    if (bad.size + skipped.size > 0) this.#env.logger.debug({ from, bad: bad.size, skipped: skipped.size }, 'values with a bad signature, or beyond the budget')
+    const checked = skipped.size === 0 ? message : { ...message, args: { ...message.args, values: values.filter((v) => !skipped.has(v)) } }
+    engine.process({ ...received, message: checked }, bad, this.#env.clock.now())
     this.#schedule()
   }
 
   #tick(): void {
-    this.#engine.tick(this.#env.clock.now())
+    this.#engine?.tick(this.#env.clock.now())
     this.#schedule()
   }
 
   #schedule(): void {
-    if (this.#stopped) return
+    if (this.#stopped || !this.#engine) return
     const atMs = this.#engine.nextMs
     if (this.#timer && atMs >= this.#timerAtMs && this.#timerAtMs !== Number.POSITIVE_INFINITY) return // the earlier timer looks again
     this.#timer?.cancel()
@@ -235,8 +245,13 @@ class DhtNode implements Dht {
 
   // ---------------------------------------------------------------- operations
 
-  #check(): void {
-    if (!this.#started || this.#stopped) throw new JamiError('ERR_CLOSED', 'the DHT is not running')
+  #running(): DhtEngine {
+    if (!this.#engine || this.#stopped) throw closedError('the DHT')
+    return this.#engine
+  }
+
+  #shell(engine: DhtEngine) {
+    return { clock: this.#env.clock, engine, opener: this.#opener, status: this.#status, schedule: () => this.#schedule(), connected: (signal: AbortSignal) => this.#connected(signal) }
   }
 
   #isConnected(): boolean {
@@ -247,7 +262,7 @@ class DhtNode implements Dht {
   /** Waits for the first connection, not longer than a search would be worth. */
   async #connected(signal: AbortSignal): Promise<void> {
     throwIfAborted(signal)
-    if (this.#isConnected() || this.#hosts.size === 0) return
+    if (this.#isConnected() || this.#bootstrap.size === 0) return
     await new Promise<void>((resolve) => {
       const done = () => {
         off()
@@ -262,13 +277,18 @@ class DhtNode implements Dht {
     throwIfAborted(signal)
   }
 
-  async *get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
-    this.#check()
+  get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
+    checkDhtGet(key, options)
+    return this.#get(key, options)
+  }
+
+  async *#get(key: InfoHash, options: Filter & Op): AsyncIterable<DhtValue> {
+    const shell = this.#shell(this.#running())
     const { signal, timeoutMs, ...filter } = options
     const found = new AsyncQueue<DhtValue>(65_536)
     const over = new LinkedSignal(signal, this.#tasks.signal)
     const op: Op = { signal: over.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
-    const running = withOp(this.#env.clock, op, 'DHT get', (s) => this.#get(key, filter, found, s))
+    const running = withOp(this.#env.clock, op, 'DHT get', (s) => search(shell, key, filter, found, s))
     running.then(() => found.end(), (error) => found.fail(error))
     try {
       yield* found
@@ -277,130 +297,62 @@ class DhtNode implements Dht {
     }
   }
 
-  async #get(key: InfoHash, filter: Filter, found: AsyncQueue<DhtValue>, signal: AbortSignal): Promise<void> {
-    const where = whereOf(filter)
-    const seen = new Map<bigint, Value[]>() // bounded by the values at a key and MAX_VARIANTS
-    const opening: Promise<void>[] = []
-    const take = (values: readonly Value[]) => {
-      const fresh = new Map<bigint, number>() // bounded by the values of one answer
-      for (const value of values) {
-        const known = seen.get(value.id) ?? []
-        const count = fresh.get(value.id) ?? 0
-        if (known.some((v) => sameValue(v, value)) || count >= MAX_VARIANTS_PER_REPLY || known.length >= MAX_VARIANTS || seen.size >= 65_536) continue
-        fresh.set(value.id, count + 1) // no single node may hide what others have
-        seen.set(value.id, [...known, value])
-        opening.push(openValue(this.#env.crypto, value, filter.decryptWith).then((shown) => {
-          if (shown && passes(shown, filter) && !found.ended) found.push(shown)
-        }))
-      }
-    }
-    take(this.#engine.ownValues(key).filter((v) => matches(where, v)))
-    await this.#connected(signal)
-    await new Promise<void>((resolve) => {
-      let open = this.#engine.enabledFamilies().length
-      const finish = () => {
-        cancel?.()
-        signal.removeEventListener('abort', finish)
-        resolve()
-      }
-      const onDone = () => {
-        open--
-        if (open === 0) finish()
-      }
-      signal.addEventListener('abort', finish, { once: true })
-      let cancel: (() => void) | undefined
-      cancel = this.#engine.run(key, () => ({ kind: 'get', where, onValues: take, onDone }), this.#env.clock.now())
-      this.#schedule()
-    })
-    await this.#env.clock.track(Promise.all(opening))
-    throwIfAborted(signal)
-  }
-
   async put(key: InfoHash, put: DhtPut | DhtPackedPut, options: { permanent?: boolean } & Op = {}): Promise<DhtPutResult> {
-    this.#check()
+    checkDhtPut(key, put, options)
+    const shell = this.#shell(this.#running())
     const { clock, crypto, random } = this.#env
     const { permanent = false, signal, timeoutMs } = options
-    return withSignals([signal, this.#tasks.signal], (both) => withOp(clock, { signal: both, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'DHT put', async (s) => {
-      const chosen = 'packed' in put ? 0n : (put.id ?? 0n)
+    const putting = withSignals([signal, this.#tasks.signal], (both) => withOp(clock, { signal: both, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'DHT put', async (s) => {
+      const packed = 'packed' in put ? decodeValue(put.packed) : undefined
+      const chosen = packed?.id ?? ('packed' in put ? 0n : (put.id ?? 0n))
       const id = chosen === 0n ? nonZero(random.u64()) : chosen
-      const value = 'packed' in put ? withId(decodeValue(put.packed), id) : await clock.track(sealValue(crypto, id, put))
-      await this.#connected(s)
-      return this.#announce(key, value, permanent, s)
+      const value = packed ? { ...packed, id } : await clock.track(sealValue(crypto, id, put as DhtPut))
+      const kept = permanent && chosen !== 0n ? this.#state : undefined // whoever puts under a random id again after a restart would add one each time
+      await kept?.keepPut({ key, id, packed: encodeValue(value) })
+      const entry = `${key}-${id}`
+      this.#restored.get(entry)?.()
+      this.#restored.delete(entry)
+      try {
+        await this.#connected(s)
+        const result = await announce(shell, key, value, permanent, s)
+        return !kept ? result : { ...result, cancel: () => { result.cancel(); kept.dropPut(key, id) } }
+      } catch (error) {
+        kept?.dropPut(key, id)
+        throw error
+      }
     }))
+    const settled = putting.then(() => {}, () => {}).then(() => void this.#putting.delete(settled))
+    this.#putting.add(settled)
+    return putting
   }
 
-  #announce(key: InfoHash, value: Value, permanent: boolean, signal: AbortSignal): Promise<DhtPutResult> {
+  /** A permanent value of an earlier run goes on. */
+  #restore(key: InfoHash, id: bigint, packed: Uint8Array): void {
+    try {
+      this.#restored.set(`${key}-${id}`, announceForEver(this.#shell(this.#running()), key, decodeValue(packed)))
+    } catch (err) {
+      this.#env.logger.warn({ key, err }, 'a kept value could not be put again')
+    }
+  }
+
+  listen(key: InfoHash, options: Filter & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
+    checkDhtListen(key, options)
+    return this.#listen(key, options)
+  }
+
+  async *#listen(key: InfoHash, options: Filter & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
+    const engine = this.#running()
     const { clock } = this.#env
-    return new Promise((resolve, reject) => {
-      let storedBy = 0
-      let cancelled = false
-      let over = false
-      const waiting = new Set<4 | 6>(this.#engine.enabledFamilies())
-      this.#engine.storeOwn(key, value, permanent, clock.now())
-      const cancel = () => {
-        if (cancelled) return
-        cancelled = true
-        cancelOps?.()
-        if (permanent) this.#engine.removeOwn(key, value.id)
-        this.#schedule()
-      }
-      const settle = () => {
-        timer.cancel()
-        offStatus()
-        signal.removeEventListener('abort', onAbort)
-      }
-      const onAbort = () => {
-        settle()
-        cancel()
-        reject(abortError(signal))
-      }
-      const check = () => {
-        const status = this.status()
-        for (const family of waiting) if (storedBy === 0 || status[family === 4 ? 'ipv4' : 'ipv6'] === 'connected') return
-        done()
-      }
-      const done = () => {
-        settle()
-        over = true
-        if (!permanent) cancelOps?.() // in a family without nodes it would wait for ever
-        if (!permanent) cancelled = true
-        resolve({ id: value.id, storedBy, cancel })
-      }
-      const timer = clock.after(PUT_TIMEOUT_MS, () => {
-        if (storedBy > 0) return done()
-        settle()
-        cancel()
-        reject(new JamiError('ERR_DHT_UNREACHABLE', `no node confirmed the value within ${PUT_TIMEOUT_MS} ms`, { details: { timeoutMs: PUT_TIMEOUT_MS } }))
-      })
-      const offStatus = this.#status.listen(check)
-      signal.addEventListener('abort', onAbort, { once: true })
-      let cancelOps: (() => void) | undefined
-      cancelOps = this.#engine.run(key, (family) => ({
-        kind: 'put', value, permanent,
-        onAnnounced: (count) => {
-          waiting.delete(family)
-          storedBy += count
-          check()
-        },
-      }), clock.now())
-      if (over && !permanent) cancelOps()
-      this.#schedule()
-    })
-  }
-
-  async *listen(key: InfoHash, options: Filter & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
-    this.#check()
-    const listening = new Listening(this.#env, options, this.#tasks)
+    const listening = new Listening({ clock, opener: this.#opener, tasks: this.#tasks }, options)
     const offStored = this.#stored.listen((event) => {
       if (event.key === key) listening.local(event.value, event.expired)
     })
-    for (const value of this.#engine.ownValues(key)) listening.local(value, false)
-    const where = whereOf(options)
-    const cancel = this.#engine.run(key, () => ({
-      kind: 'listen', query: { select: [], where },
+    for (const value of engine.ownValues(key)) listening.local(value, false)
+    const cancel = engine.run(key, () => ({
+      kind: 'listen', query: { select: [], where: whereOf(options) },
       onPush: (node, args) => listening.push(node, args),
       onNodeLost: (node) => listening.nodeLost(node),
-    }), this.#env.clock.now())
+    }), clock.now())
     this.#schedule()
     const end = () => listening.events.end()
     const linked = new LinkedSignal(options.signal, this.#tasks.signal)
@@ -419,132 +371,6 @@ class DhtNode implements Dht {
   }
 }
 
-interface Held {
-  value: Value
-  shown: DhtValue | undefined
-  readonly holders: Set<string>
-  expiresMs: number
-}
-
-/** One listen: which values exist according to whom, told once each. */
-class Listening {
-  readonly events = new AsyncQueue<DhtListenEvent>(65_536)
-  readonly #env: BaseEnv
-  readonly #filter: Filter
-  readonly #tasks: Tasks
-  readonly #held = new Map<bigint, Held>() // bounded by MAX_LISTENED_VALUES
-  #timer: Timer | undefined
-  #closed = false
-
-  constructor(env: BaseEnv, filter: Filter, tasks: Tasks) {
-    this.#env = env
-    this.#filter = filter
-    this.#tasks = tasks
-  }
-
-  local(value: Value, expired: boolean): void {
-    if (expired) this.#gone(value.id, 'here')
-    else if (matches(whereOf(this.#filter), value)) this.#value('here', value)
-  }
-
-  push(node: NodeRecord, args: Arguments): void {
-    const holder = `${node.family}${node.id}`
-    for (const value of args.values ?? []) this.#value(holder, value)
-    for (const id of args.refreshed ?? []) {
-      const held = this.#held.get(id)
-      if (held) held.expiresMs = this.#env.clock.now() + lifetimeMs(outerType(held.value))
-    }
-    for (const id of args.expired ?? []) this.#gone(id, holder)
-  }
-
-  nodeLost(node: NodeRecord): void {
-    for (const held of this.#held.values()) if (held.holders.size > 1) held.holders.delete(`${node.family}${node.id}`)
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#timer?.cancel()
-    this.events.end()
-  }
-
-  #value(holder: string, value: Value): void {
-    if (this.#closed) return
-    const expiresMs = this.#env.clock.now() + lifetimeMs(outerType(value))
-    const known = this.#held.get(value.id)
-    if (known && (sameValue(known.value, value) || (value.body?.seq ?? 0) <= (known.value.body?.seq ?? 0))) {
-      known.holders.add(holder)
-      known.expiresMs = expiresMs
-      return
-    }
-    if (!known && this.#held.size >= MAX_LISTENED_VALUES) this.#makeRoom()
-    const held: Held = { value, shown: undefined, holders: new Set([...(known?.holders ?? []), holder]), expiresMs }
-    this.#held.set(value.id, held)
-    this.#tasks.run('opening a value', async () => {
-      const shown = await this.#env.clock.track(openValue(this.#env.crypto, value, this.#filter.decryptWith))
-      if (!shown || !passes(shown, this.#filter) || this.#closed || this.#held.get(value.id) !== held) return
-      held.shown = shown
-      this.#tell(shown, false)
-    })
-    this.#watch()
-  }
-
-  /** The oldest goes that was of no use (not for us, not what is asked for), else the oldest: junk must not keep news out. */
-  #makeRoom(): void {
-    let oldest: [bigint, Held] | undefined
-    for (const entry of this.#held) {
-      oldest ??= entry
-      if (entry[1].shown) continue
-      oldest = entry
-      break
-    }
-    if (oldest) this.#expire(...oldest)
-  }
-
-  #gone(id: bigint, holder: string): void {
-    const held = this.#held.get(id)
-    if (!held) return
-    held.holders.delete(holder)
-    if (held.holders.size === 0) this.#expire(id, held)
-  }
-
-  #expire(id: bigint, held: Held): void {
-    this.#held.delete(id)
-    if (held.shown) this.#tell(held.shown, true)
-  }
-
-  #tell(value: DhtValue, expired: boolean): void {
-    try {
-      this.events.push({ value, expired })
-    } catch (error) {
-      this.events.fail(error)
-    }
-  }
-
-  /** Values that nobody refreshes expire here, too. */
-  #watch(): void {
-    if (this.#timer || this.#closed || this.#held.size === 0) return
-    const next = Math.min(...[...this.#held.values()].map((h) => h.expiresMs))
-    this.#timer = this.#env.clock.after(Math.max(1000, next - this.#env.clock.now()), () => {
-      this.#timer = undefined
-      const now = this.#env.clock.now()
-      for (const [id, held] of this.#held) if (held.expiresMs <= now && !held.holders.has('here')) this.#expire(id, held)
-      this.#watch()
-    })
-  }
-}
-
 function nonZero(id: bigint): bigint {
   return id === 0n ? 1n : id
-}
-
-function withId(value: Value, id: bigint): Value {
-  return value.id === 0n ? { ...value, id } : value
-}
-
-/** `host:port`, `[v6]:port`. @throws ERR_ARGUMENT */
-function splitHost(text: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (!match || port < 1 || port > 65_535) throw new JamiError('ERR_ARGUMENT', `bootstrap: got ${JSON.stringify(text.slice(0, 100))}, allowed host:port or [v6]:port`)
-  return { host: match[1] ?? match[2] ?? '', port }
 }

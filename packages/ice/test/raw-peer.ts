@@ -52,12 +52,12 @@ export class RawPeer {
     const description = await this.session.gather()
     const answered = new Promise<void>((resolve) => {
       this.#wake = () => {
-        if (this.answers().length > 0) resolve()
+        if (this.answers().some(({ request }) => request.id === id)) resolve()
       }
     })
     await this.request(to, { id, iceMessage: printIceDescription(description) })
     await answered
-    const [answer] = this.answers()
+    const answer = this.answers().find(({ request }) => request.id === id)
     const { connection } = await this.session.connect(parseIceDescription(answer?.request.iceMessage ?? ''))
     connection.on('error', () => {})
     return connection

@@ -1,11 +1,31 @@
 // Tunables of conversations, with unit and source. Values only. docs/protocol/04 §3.9, §4.7, §5.
-/** Compressed bytes received in one fetch. */
-export const MAX_FETCH_BYTES = 256 << 20
-/** Inflated bytes of one fetch, of one object, and objects of one fetch. */
-export const MAX_INFLATED_BYTES = 512 << 20
-export const MAX_OBJECT_BYTES = 64 << 20
-export const MAX_OBJECTS = 500_000
-export const MAX_DELTA_DEPTH = 64
+/** Bytes received in one fetch, packets counted with their overhead. A caller may set another bound. */
+export const MAX_FETCH_BYTES = 64 << 20
+/** Inflated bytes of one fetch (delta data, results and overhead counted), of one object, and objects of one fetch. */
+export const MAX_INFLATED_BYTES = 256 << 20
+export const MAX_OBJECT_BYTES = 8 << 20
+/** One object on our own disk: what any earlier version took. */
+export const MAX_STORED_OBJECT_BYTES = 64 << 20
+export const MAX_OBJECTS = 100_000
+/** Deltas on deltas, and instructions of one delta (git's own have one per 16 bytes or more). */
+export const MAX_DELTA_DEPTH = 50
+export const MAX_DELTA_OPERATIONS = 262_144
+/** What an object and what an instruction of a delta count for beside their bytes. */
+export const OBJECT_OVERHEAD_BYTES = 128
+export const OPERATION_OVERHEAD_BYTES = 16
+/** All inflating that a received pack allows over its life, in multiples of what it may inflate to: no pack is read in circles. */
+export const MAX_WORK_FACTOR = 4
+/** A packet of a pack or of progress counts at least this much. */
+export const PACKET_OVERHEAD_BYTES = 64
+/** A pack below this stays in memory, a larger one goes to a scratch file in pieces of this size; bytes. */
+export const SPOOL_MEMORY_BYTES = 256 << 10
+/** Resolved objects of a received pack that are kept for the next read; bytes. */
+export const PACK_CACHE_BYTES = 16 << 20
+/** An object above this is inflated and deflated in a thread, not on the loop; bytes. */
+export const OFF_LOOP_BYTES = 1 << 20
+/** Work between two turns of the event loop: bytes produced, and what each object counts for (an engine of zlib takes about 10 µs). About 10 ms. */
+export const SLICE_BYTES = 2 << 20
+export const OBJECT_COST_BYTES = 8 << 10
 /** One tree: entries in all, and levels. */
 export const MAX_TREE_ENTRIES = 20_000
 export const MAX_TREE_DEPTH = 8
@@ -15,10 +35,46 @@ export const MAX_COMMIT_BYTES = 1 << 20
 export const MAX_PKT = 65_520
 /** No progress of a peer in a git session, ms. */
 export const SESSION_IDLE_MS = 60_000
-/** Haves in our requests: below 20, so that one write holds the request. */
-export const MAX_HAVES = 19
-/** Haves a peer may send in one request. */
+/** A session that goes on for longer than SESSION_IDLE_MS has to move so many bytes a second on the whole: a peer that trickles is ended. */
+export const SESSION_MIN_RATE = 2048
+/** Refs a peer may advertise (daemons have one for each device they ever fetched from). */
+export const MAX_REFS = 4096
+/** Haves in our requests: so that one write holds the request. */
+export const MAX_HAVES = 64
+/** Haves and wants a peer may send in one request. */
 export const MAX_PEER_HAVES = 4096
+export const MAX_PEER_WANTS = 16
+/** Commits, and trees and blobs, in one answer of ours. */
+export const MAX_SERVED_COMMITS = 1_000_000
+export const MAX_SERVED_OBJECTS = 200_000
+/** Tree entries that are remembered while an answer is worked out. */
+export const MAX_WALKED_ENTRIES = 50_000
+/** Answers that are remembered for who asks the same again, and objects in all of them. */
+export const MAX_ANSWERS = 32
+export const MAX_ANSWER_OBJECTS = 200_000
+/** What one device may be served: sessions and bytes at once, and per minute after that. */
+export const SERVED_SESSIONS = 600
+export const SERVED_SESSIONS_PER_MIN = 300
+export const SERVED_BYTES = 256 << 20
+export const SERVED_BYTES_PER_MIN = 64 << 20
+/** Devices whose use is remembered; whoever used least is forgotten first. */
+export const MAX_RATED_DEVICES = 1024
+/** Packs being made at a time, for all and for one device, and requests that wait. */
+export const MAX_SERVING = 4
+export const MAX_SERVING_PER_DEVICE = 1
+export const MAX_SERVE_WAITING = 256
+export const MAX_SERVE_WAITING_PER_DEVICE = 8
+/** Fetches at a time, for all and from one account, and announcements of one account that wait. */
+export const MAX_FETCHING = 6
+export const MAX_FETCHING_PER_PEER = 2
+export const MAX_FETCH_WAITING_PER_PEER = 1024
+/** A head that was refused is not fetched from that source again for this long, doubled each time, ms; other heads of it neither, for the second. */
+export const REFUSED_HEAD_MS = 60_000
+export const REFUSED_SOURCE_MS = 5_000
+export const REFUSED_MAX_MS = 6 * 3_600_000
+/** Sources (a device in a conversation) and heads of each that are remembered as refused. */
+export const MAX_REFUSED_SOURCES = 1024
+export const MAX_REFUSED_HEADS = 16
 /** A fetch that broke is tried again while the device is connected: after this, doubled each time, ms, and so often. */
 export const FETCH_RETRY_MS = 500
 export const FETCH_RETRIES = 6
@@ -40,3 +96,27 @@ export const ASK_INVITE_MS = 60_000
 export const TYPING_MS = 12_000
 /** Remembered idempotency keys per conversation. */
 export const MAX_KEYS = 10_000
+/** Commits that one fetch may bring. */
+export const MAX_FETCHED_COMMITS = 100_000
+/** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
+export const MAX_ENTRIES_PER_COMMIT = 50_000
+export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** Commits whose signatures are verified at the same time. */
+export const VALIDATIONS_AT_ONCE = 8
+/** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
+export const MAX_TEXT_LENGTH = 65_536
+/** Characters of any other member of a commit's message, and members that programs get. */
+export const MAX_FIELD_LENGTH = 4_096
+export const MAX_FIELDS = 32
+/** A commit is written at the time of what it builds on when our clock is behind, but not above this, s. */
+export const MAX_TIME_AHEAD_S = 86_400
+/** Best common ancestors that a merge looks at. */
+export const MAX_MERGE_BASES = 16
+/** Commits of ours that a peer's new commits build on, in one fetch. */
+export const MAX_JOINTS = 1_024
+/** A fetch that our own disk kept from being stored is tried again at least this often while the peer is connected, ms. */
+export const STORAGE_RETRY_MAX_MS = 60_000
+/** A peer that had more than we has merged after this, ms. */
+export const MERGED_BY_PEER_MS = 300
+/** Conversations whose answers to fetches are kept. */
+export const MAX_ANSWER_CACHES = 64

@@ -1,2 +1,2 @@
 // Names of @jamikit/swarm; nothing else.
-export { swarm } from './conversation/conversations.ts'
+export { swarm } from './conversation/swarm.ts'

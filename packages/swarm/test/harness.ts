@@ -1,27 +1,25 @@
-// What the tests of conversations share: identities of the pool as people, forged commits, captured bundles.
-import { readFileSync } from 'node:fs'
-import { silentLogger } from '@jamikit/core/base'
-import { utf8 } from '@jamikit/core/codec'
+// What the tests of conversations share: identities of the pool as people, conversations of two, captured bundles.
+import { type JamiError, silentLogger } from '@jamikit/core/base'
 import type { AccountUri, ConversationId, DeviceIdentity, Storage } from '@jamikit/core/contracts'
-import { ManualClock, testCrypto, testIdentity } from '@jamikit/core/testing'
+import { ManualClock, SeededRandom, testCrypto, testIdentity } from '@jamikit/core/testing'
 import { Conversation, type ConversationEnv } from '../src/conversation/conversation.ts'
-import { signedCommit, unsignedCommit } from '../src/repo/commit.ts'
-import { printBody } from '../src/repo/commit-body.ts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
-import { buildTrees, type Paths } from '../src/repo/repository.ts'
-import { decodePack } from '../src/sync/pack.ts'
-import { objectsFor } from '../src/sync/upload-pack.ts'
 import { memoryFiles } from './memory.ts'
+import { decodePack, reachableObjects } from './packs.ts'
+import { receivedPack } from './received.ts'
+import { bundlePack } from './vectors.ts'
 
 export const clock = new ManualClock()
 export const crypto = testCrypto()
+/** What conversations of this harness reported. */
+export const problems: JamiError[] = []
 export const alice = testIdentity(0).device
 export const bob = testIdentity(1).device
 export const carol = testIdentity(2).device
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
-    clock, crypto, logger: silentLogger, identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
+    clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, onProblem: (error) => problems.push(error), identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
   })
 }
 
@@ -32,12 +30,12 @@ export async function create(owner: DeviceIdentity, peer: AccountUri): Promise<C
 
 /** Everything a conversation has, as a fetch would bring it. */
 export async function all(c: Conversation): Promise<Map<Oid, GitObject>> {
-  const objects = await objectsFor(c.repository, c.head, [])
+  const objects = await reachableObjects(c.history, c.head)
   return new Map(objects.map((o) => [objectId(o), o]))
 }
 
 export async function cloneFor(who: DeviceIdentity, c: Conversation): Promise<Conversation> {
-  return Conversation.clone(person(who)(c.id), c.id, c.head, await all(c), alice.accountId)
+  return Conversation.clone(person(who)(c.id), c.id, c.head, receivedPack(await all(c)), alice.accountId)
 }
 
 /** Alice's conversation with Bob, both joined, and Bob's replica of it. */
@@ -50,49 +48,10 @@ export async function pair(): Promise<{ ours: Conversation; theirs: Conversation
 }
 
 export async function exchange(from: Conversation, to: Conversation): Promise<void> {
-  await to.receive(from.head, await all(from))
-}
-
-export interface Forgery {
-  /** Who the commit says wrote it. */
-  author?: DeviceIdentity
-  /** Who really signs; the author when left out. */
-  signer?: DeviceIdentity
-  type?: string
-  fields?: Record<string, string>
-  message?: string
-  parents?: readonly Oid[]
-  change?: (paths: Map<string, Oid>, add: (path: string, content: Uint8Array | string) => void) => void
-  timeS?: number
-  mangle?: (bytes: Uint8Array) => Uint8Array
-}
-
-/** A commit on top of a conversation as a hostile member could make it, with all objects that go with it. */
-export async function forge(c: Conversation, f: Forgery): Promise<{ head: Oid; objects: Map<Oid, GitObject> }> {
-  const author = f.author ?? bob
-  const objects = await all(c)
-  const paths: Map<string, Oid> = new Map(await c.repository.headPaths())
-  const keep = (o: GitObject) => objects.set(objectId(o), o)
-  f.change?.(paths, (path, content) => {
-    const o: GitObject = { type: 'blob', data: typeof content === 'string' ? utf8(content) : content }
-    keep(o)
-    paths.set(path, objectId(o))
-  })
-  const trees = buildTrees(paths as Paths)
-  for (const o of trees.objects) keep(o)
-  const unsigned = unsignedCommit({
-    tree: trees.root, parents: f.parents ?? [c.head], name: 'Somebody', device: author.deviceId, timeS: f.timeS ?? Math.floor(clock.wallTimeMs() / 1000),
-    message: f.message ?? printBody({ type: f.type ?? 'text/plain', fields: f.fields ?? { body: 'hi' } }),
-  })
-  const signed = signedCommit(unsigned, await crypto.sign((f.signer ?? author).privateKey, unsigned))
-  const commit: GitObject = { type: 'commit', data: f.mangle?.(signed) ?? signed }
-  keep(commit)
-  return { head: objectId(commit), objects }
+  await to.receive(from.head, receivedPack(await all(from)))
 }
 
 /** Objects of a captured bundle. */
 export function bundle(name: string): Map<Oid, GitObject> {
-  const bytes = new Uint8Array(readFileSync(new URL(`vectors/${name}.bundle`, import.meta.url)))
-  for (let i = 0; i + 6 < bytes.length; i++) if (bytes[i] === 0x0a && bytes[i + 1] === 0x0a && bytes[i + 2] === 0x50 && bytes[i + 3] === 0x41) return decodePack(bytes.subarray(i + 2))
-  throw new Error('no pack in the bundle')
+  return decodePack(bundlePack(name))
 }

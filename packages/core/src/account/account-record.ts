@@ -113,11 +113,8 @@ export async function loadArchive(storage: Storage, uri: AccountUri): Promise<Ui
   return storage.get(archiveKey(uri))
 }
 
-/** Removes every record and file of an account. */
+/** Removes every record and file of an account; the bytes of its keys are out of the storage then, too. */
 export async function removeAccount(storage: Storage, uri: AccountUri): Promise<void> {
-  const prefix = accountPrefix(uri)
-  const keys: string[] = []
-  for await (const key of storage.keys(`${prefix}/`)) keys.push(key)
-  await storage.batch(keys.map((key) => ({ key, value: null })))
+  await storage.purge(`${accountPrefix(uri)}/`)
   await storage.files('accounts').remove(uri)
 }

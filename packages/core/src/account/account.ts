@@ -83,6 +83,7 @@ export class LocalAccount {
     const policy = {
       allowsLink: (peer: { accountId: AccountUri; deviceId: Parameters<ContactList['isBanned']>[0] }) =>
         peer.accountId === identity.accountId || (contacts.isContact(peer.accountId) && !contacts.isBanned(peer.deviceId)),
+      classOf: ({ accountId }: { accountId: AccountUri }) => (accountId === identity.accountId ? ('own' as const) : contacts.isContact(accountId) ? ('contact' as const) : ('stranger' as const)),
     }
     this.connections = modules.connections({ ...base, dht, identity, certificates: this.certificates, policy, storage, prefix })
     this.messages = new MessageEngine({

@@ -64,6 +64,18 @@ const alice = testIdentity(0).device
 const carol = testIdentity(2).device
 const [bob, bobsOther] = [testIdentity(1, 0).device, testIdentity(1, 1).device]
 
+describe('channels', () => {
+  it('a device gets so many message channels at once, however many it asks for in the same moment', async () => {
+    const lab = new Lab()
+    const [a, b] = [await lab.come(alice), await lab.come(bob)]
+    const asking = Array.from({ length: 250 }, (_, i) => a.manager.openChannel(bob.deviceId, `msg:${i}`).then(() => 'open', (error: { code?: string }) => error.code))
+    const outcomes = await lab.clock.run(Promise.all(asking))
+    expect([outcomes.filter((o) => o === 'open').length, outcomes.filter((o) => o === 'ERR_CHANNEL_DECLINED').length]).toEqual([4, 246])
+    expect(b.manager.links()).toMatchObject([{ channels: 4 }])
+    expect(await lab.end()).toEqual([])
+  })
+})
+
 describe('sending', () => {
   it('ACC-40 opens a channel to every announced device of an account: the first one gets what waits, then all that are connected', async () => {
     const lab = new Lab()

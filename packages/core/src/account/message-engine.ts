@@ -73,6 +73,7 @@ export class MessageEngine implements PeerMessages, Service {
   async start(): Promise<void> {
     if (this.#unhandle || this.#tasks.signal.aborted) return
     this.#unhandle = this.#env.connections.handle('msg', {
+      limit: () => ({ of: 'messages', max: MAX_CHANNELS_PER_DEVICE }),
       accept: (_name, peer) => !this.#env.contacts.isBanned(peer.accountId) && (this.#channels.get(peer.deviceId)?.size ?? 0) < MAX_CHANNELS_PER_DEVICE,
       open: (channel) => this.#adopt(channel),
     })

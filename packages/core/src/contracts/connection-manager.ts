@@ -1,6 +1,6 @@
 // Links and channels to devices, for one account. Types only. Real: @jamikit/ice. Double: core/testing/fake-connections.ts.
 // Suite: testing/suites/connection-manager.ts. Source: docs/protocol/02 §4.9, §5, §6.
-import type { Channel } from './channel.ts'
+import type { Channel, ChannelPath } from './channel.ts'
 import type { PeerIdentity } from './identity.ts'
 import type { AccountUri, DeviceId } from './ids.ts'
 import type { Listen, Op, Service } from './service.ts'
@@ -11,6 +11,11 @@ export interface ChannelHandler {
   accept(name: string, peer: PeerIdentity): boolean | Promise<boolean>
   /** Gets the open channel; owns it from then on. */
   open(channel: Channel): void
+  /**
+   * How many channels of the group `of` one device may have at once, those that wait for `accept` included and over all its links.
+   * More are declined without asking. No limit of its own when left out.
+   */
+  limit?(name: string): { readonly of: string; readonly max: number } | undefined
 }
 
 export interface OpenChannelOptions extends Op {
@@ -22,8 +27,16 @@ export interface OpenChannelOptions extends Op {
   existingLinkOnly?: boolean
 }
 
+/** What we are to a device's account: strangers never use up what the others need. */
+export type PeerClass = 'own' | 'contact' | 'stranger'
+
 export interface LinkInfo {
+  /** Unique among the links of this manager; both sides of a link know it by the same one. */
+  readonly id: string
   readonly peer: PeerIdentity
+  readonly class: PeerClass
+  readonly path: ChannelPath
+  /** Open ones. */
   readonly channels: number
   readonly bytesIn: number
   readonly bytesOut: number
@@ -48,4 +61,6 @@ export interface ConnectionManager extends Service {
 export interface AccessPolicy {
   /** Before a link is made: own devices, and contacts that are not banned (spec 03 §5.3.1). */
   allowsLink(peer: PeerIdentity): boolean
+  /** Which share of room and time the peer gets. Without it everybody who is allowed counts as a contact, everybody else as a stranger. */
+  classOf?(peer: PeerIdentity): PeerClass
 }

@@ -18,8 +18,10 @@ export interface ConversationEntry {
   readonly timeMs: number
   /** Wire type: `text/plain`, `member`, `initial`, `merge`, … ; unknown types are passed on. */
   readonly type: string
-  /** The commit's JSON members as text (spec 04 §1.6), without `type`. */
+  /** The commit's JSON members as text (spec 04 §1.6), without `type`: well formed, ids are ids, unknown members few and short. */
   readonly fields: Readonly<Record<string, string>>
+  /** Something of it was left out: a text above 65,536 characters was cut, or there were too many members. */
+  readonly cut?: boolean
 }
 
 export interface ConversationInfo {
@@ -54,9 +56,9 @@ export interface Conversations extends Service {
   entry(id: ConversationId, message: MessageId): Promise<ConversationEntry | undefined>
   /** Linearised history (spec 04 §4.10), newest first unless `order` says otherwise. */
   history(id: ConversationId, options?: { before?: MessageId; after?: MessageId; order?: 'newest' | 'oldest'; limit?: number }): AsyncIterable<ConversationEntry>
-  /** Entries (parents first) not yet acknowledged by the application; survives restarts. Own entries never appear. */
+  /** Entries not yet acknowledged by the application, in the order of arrival (parents first); survives restarts. Own entries never appear. */
   unacknowledged(id: ConversationId): AsyncIterable<ConversationEntry>
-  /** Marks an entry as handled by the application; durable when it resolves. Parents must be acknowledged or own. */
+  /** Marks an entry, with all that it builds on, as handled by the application; durable when it resolves, several at once share a write. @throws ERR_NOT_FOUND, ERR_STORAGE_IO */
   acknowledge(id: ConversationId, message: MessageId): Promise<void>
   /** Status of a message for a member: undefined = not known to have it. */
   statusOf(id: ConversationId, message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined
@@ -74,4 +76,6 @@ export interface Conversations extends Service {
   readonly onRemoved: Listen<{ conversation: ConversationId }>
   readonly onStatus: Listen<MessageStatusEvent>
   readonly onTyping: Listen<{ conversation: ConversationId; from: AccountUri; active: boolean }>
+  /** Something is wrong with a conversation that nobody waits for: our disk, what is kept, a history of a peer that was refused. */
+  readonly onProblem: Listen<{ conversation: ConversationId; error: Error }>
 }

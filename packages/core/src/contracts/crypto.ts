@@ -7,9 +7,12 @@ export interface Crypto {
   generateKey(bits: 2048 | 4096): Promise<PrivateKey>
   /** RSA PKCS#1 v1.5 with SHA-512 over exactly `bytes`. */
   sign(key: PrivateKey, bytes: Uint8Array): Promise<Uint8Array>
-  /** RSA PKCS#1 v1.5 with SHA-512; `publicKey` is SPKI DER. Malformed keys and signatures give false. */
+  /**
+   * RSA PKCS#1 v1.5 with SHA-512; `publicKey` is SPKI DER. Malformed signatures give false, and so do keys that no honest peer has: other
+   * than RSA of 2048 to 8192 bits with an odd public exponent of 3 to 2^32 - 1 (a long one makes a single verification take seconds).
+   */
   verify(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): Promise<boolean>
-  /** OpenDHT's hybrid encryption for an RSA public key (SPKI DER). @throws ERR_ARGUMENT when it is not RSA */
+  /** OpenDHT's hybrid encryption for an RSA public key (SPKI DER). @throws ERR_ARGUMENT when it is not RSA within the bounds of `verify` */
   encryptFor(publicKey: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>
   /** Reverse of `encryptFor`. @throws ERR_SIGNATURE when it does not open */
   decrypt(key: PrivateKey, ciphertext: Uint8Array): Promise<Uint8Array>

@@ -29,6 +29,8 @@ export interface DhtPut {
   readonly userType?: string
   /** Signs with this key; owner = its public key. */
   readonly sign?: PrivateKey
+  /** Of a signed value, 0 (default) to 65,535: the same owner replaces a value under its `id` with a higher number. */
+  readonly seq?: number
   /** SPKI DER of the receiver; needs `sign`. */
   readonly encryptTo?: Uint8Array
   /** Outside the signature (spec 01 §4.1 `p`). */
@@ -63,13 +65,25 @@ export interface Dht extends Service {
   readonly onStatus: Listen<{ ipv4: DhtStatus; ipv6: DhtStatus }>
   /** Known good nodes. */
   nodeCount(): { ipv4: number; ipv6: number }
-  /** Adds entry points, `host:port` or `[v6]:port`; unreachable ones are retried. */
+  /**
+   * Adds entry points (`host`, `host:port`, `[v6]:port`; port 4222 when left out) and tries all there are at once, connected or not; those
+   * that do not resolve or answer are retried. Rejects with ERR_ARGUMENT, naming the entry.
+   */
   bootstrap(...hosts: string[]): Promise<void>
-  /** Ends after the search is complete; values repeat never. */
+  /** Ends after the search is complete; values repeat never, and neither does signed content that was put again under another id. @throws ERR_ARGUMENT at the call */
   get(key: InfoHash, options?: { decryptWith?: PrivateKey; type?: number; id?: bigint; userType?: string } & Op): AsyncIterable<DhtValue>
-  /** Existing and new values until the signal fires (then the iteration ends without error). A value already reported repeats only when its content changes or after it expired. */
+  /**
+   * Existing and new values until the signal fires (then the iteration ends without error). A value already reported repeats only when its
+   * content changes or after it expired. Anybody can put again what somebody signed, under another id and as often: such content is told
+   * once, under the first id it was seen with, and as expired when the last of its ids is gone. Of more values than are kept (4,096) the
+   * oldest unsigned ones are told as expired first. @throws ERR_ARGUMENT at the call
+   */
   listen(key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string; signal: AbortSignal }): AsyncIterable<DhtListenEvent>
-  /** Resolves when the first announcement is confirmed. Permanent puts are refreshed until cancelled or the DHT stops. @throws ERR_DHT_UNREACHABLE when no node took it */
+  /**
+   * Resolves when the first announcement is confirmed. Permanent puts are refreshed until cancelled or the DHT stops; where the DHT has a
+   * storage, those with an id of their own (not a random one) are kept there and go on at the next start, until the same id is put again
+   * and cancelled. @throws ERR_DHT_UNREACHABLE when no node took it, ERR_ARGUMENT, storage errors
+   */
   put(key: InfoHash, value: DhtPut | DhtPackedPut, options?: { permanent?: boolean } & Op): Promise<DhtPutResult>
   /** Addresses changed: probe again, search again. */
   connectivityChanged(): void

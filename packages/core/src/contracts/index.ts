@@ -2,7 +2,7 @@
 export type { ContactBook, DeviceDirectory, PeerMessage, PeerMessages, Presence, PresenceState } from './account.ts'
 export type { Channel, ChannelPath } from './channel.ts'
 export type { Clock, Timer } from './clock.ts'
-export type { AccessPolicy, ChannelHandler, ConnectionManager, LinkInfo, OpenChannelOptions } from './connection-manager.ts'
+export type { AccessPolicy, ChannelHandler, ConnectionManager, LinkInfo, OpenChannelOptions, PeerClass } from './connection-manager.ts'
 export type { ConversationEntry, ConversationInfo, ConversationMode, Conversations, MemberRole, MessageStatusEvent } from './conversations.ts'
 export type { Crypto } from './crypto.ts'
 export type { Dht, DhtListenEvent, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus, DhtValue } from './dht.ts'

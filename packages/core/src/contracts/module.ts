@@ -21,7 +21,18 @@ export interface BaseEnv {
 }
 
 /** Made once per node. */
-export type DhtModule = (env: BaseEnv & { bootstrap: readonly string[]; port?: number; networkId?: number; maxStoreBytes?: number }) => Dht
+export type DhtModule = (
+  env: BaseEnv & {
+    bootstrap: readonly string[]
+    port?: number
+    networkId?: number
+    maxStoreBytes?: number
+    /** Where node id, known nodes and permanent values are kept, under `prefix`; without it they end with the process. */
+    storage?: Storage
+    /** No trailing slash. */
+    prefix?: string
+  },
+) => Dht
 
 /** Made once per account. */
 export type ConnectionsModule = (

@@ -7,6 +7,8 @@ import { sha256 } from './hash.ts'
 
 /** Moduli outside are refused: smaller ones are weak (GnuTLS profile MEDIUM), larger ones cost a verifier too much. */
 export const RSA_BITS = { min: 2048, max: 8192 } as const
+/** Public exponents outside are refused: verifying costs by their length, and whoever makes the key chooses it. Real keys have 65537. */
+export const RSA_EXPONENT = { min: 3n, max: 0xffff_ffffn } as const
 /** An RSA-8192 SPKI has 1062 bytes. */
 const MAX_SPKI_BYTES = 1100
 const MAX_CACHED_KEYS = 512
@@ -14,7 +16,7 @@ const MAX_CACHED_KEYS = 512
 const cache = new Map<string, KeyObject>() // bounded by MAX_CACHED_KEYS, oldest out first
 const privateKeys = new WeakMap<PrivateKey, KeyObject>()
 
-/** The key object of an RSA public key of acceptable size, else undefined. */
+/** The key object of an acceptable RSA public key (`isAcceptableRsa`), else undefined. */
 export function rsaPublicKey(spki: Uint8Array): KeyObject | undefined {
   if (spki.length > MAX_SPKI_BYTES) return undefined
   const digest = sha256(spki)
@@ -36,10 +38,15 @@ export function rsaPublicKey(spki: Uint8Array): KeyObject | undefined {
   return key
 }
 
-/** RSA (not PSS) with a modulus in RSA_BITS. */
+/** RSA (not PSS) with a modulus in RSA_BITS and an odd exponent in RSA_EXPONENT: what may be used of a key that others chose. */
 export function isAcceptableRsa(key: KeyObject): boolean {
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-  return key.asymmetricKeyType === 'rsa' && bits >= RSA_BITS.min && bits <= RSA_BITS.max
+  return isAffordableRsa(key) && (key.asymmetricKeyDetails?.modulusLength ?? 0) >= RSA_BITS.min
+}
+
+/** RSA that costs a verifier what real keys cost, strong or not. */
+export function isAffordableRsa(key: KeyObject): boolean {
+  const { modulusLength: bits = 0, publicExponent: e = 0n } = key.asymmetricKeyDetails ?? {}
+  return key.asymmetricKeyType === 'rsa' && bits <= RSA_BITS.max && e >= RSA_EXPONENT.min && e <= RSA_EXPONENT.max && (e & 1n) === 1n
 }
 
 /** @throws ERR_ARGUMENT when the PEM is none */

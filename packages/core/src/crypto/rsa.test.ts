@@ -21,6 +21,12 @@ function padded(first: number, second: number, padding: Uint8Array, separator: n
   return raw(concatBytes(Uint8Array.of(first, second), padding, Uint8Array.of(separator), message))
 }
 
+/** A public key with these numbers, whether or not anybody could sign with it. */
+function spkiOf(modulus: bigint, exponent: bigint): Uint8Array {
+  const base64url = (n: bigint) => Buffer.from(n.toString(16).padStart(2 * Math.ceil(n.toString(16).length / 2), '0'), 'hex').toString('base64url')
+  return new Uint8Array(createPublicKey({ key: { kty: 'RSA', n: base64url(modulus), e: base64url(exponent) }, format: 'jwk' }).export({ type: 'spki', format: 'der' }))
+}
+
 describe('keys', () => {
   it('a private key shows its PEM and its public key', () => {
     expect(device.publicKey).toEqual(base64(all.device.publicKeyDer))
@@ -43,6 +49,25 @@ describe('keys', () => {
     expect(rsaPublicKey(new Uint8Array(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'der' })))).toBeUndefined()
     expect(rsaPublicKey(concatBytes(device.publicKey, new Uint8Array(2000)))).toBeUndefined()
     expect(rsaPublicKey(device.publicKey)).toBe(rsaPublicKey(device.publicKey.slice()))
+  })
+
+  const odd = (bits: number) => (1n << BigInt(bits - 1)) + 0x1234_5679n
+  it.each([
+    ['a modulus of 2047 bits', spkiOf(odd(2047), 65537n), false],
+    ['a modulus of 2048 bits', spkiOf(odd(2048), 65537n), true],
+    ['a modulus of 8192 bits', spkiOf(odd(8192), 65537n), true],
+    ['a modulus of 8193 bits', spkiOf(odd(8193), 65537n), false],
+    ['an exponent of 1', spkiOf(odd(3072), 1n), false],
+    ['an exponent of 3', spkiOf(odd(3072), 3n), true],
+    ['an even exponent', spkiOf(odd(3072), 65536n), false],
+    ['an exponent of 32 bits', spkiOf(odd(3072), 0xffff_ffffn), true],
+    ['an exponent of 33 bits', spkiOf(odd(3072), 0x1_0000_0001n), false],
+    ['an exponent of 3,070 bits', spkiOf(odd(3072), odd(3070)), false],
+  ])('of others are used only within bounds: %s', (_, spki, good) => {
+    expect(rsaPublicKey(spki) !== undefined).toBe(good)
+    if (good) return
+    expect(rsaVerifySync(spki, utf8('x'), new Uint8Array(384))).toBe(false)
+    expect(() => encryptForSync(spki, utf8('x'))).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT' }))
   })
 })
 

@@ -27,7 +27,7 @@ export function rsaVerifySync(publicKey: Uint8Array, bytes: Uint8Array, signatur
 /** @param random source of padding, content key and IV. @throws ERR_ARGUMENT when the key is not RSA */
 export function encryptForSync(publicKey: Uint8Array, plain: Uint8Array, random: RandomBytes = secureBytes): Uint8Array {
   const key = rsaPublicKey(publicKey)
-  if (!key) throw new JamiError('ERR_ARGUMENT', 'public key: got something else, allowed an RSA key of 2048 to 8192 bits (SPKI DER)')
+  if (!key) throw new JamiError('ERR_ARGUMENT', 'public key: got something else, allowed an RSA key of 2048 to 8192 bits with an odd exponent of at most 32 bits (SPKI DER)')
   const size = modulusBytes(key)
   if (plain.length <= size - PADDING_BYTES) return wrap(key, size, plain, random)
   const contentKey = random(AES_KEY_BYTES)

@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { createPublicKey, X509Certificate } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { forge } from '../../test/forge.ts'
@@ -67,6 +67,13 @@ describe('reading a certificate', () => {
 
   it('takes unknown extensions that are not critical', () => {
     expect(parseCertificate(forge({ subject: key, signer: key, extraExtension: { oid: '1.2.3.4', critical: false } })).isCa).toBe(false)
+  })
+
+  it.each([['3,070 bits', (1n << 3069n) + 1n], ['33 bits', 0x1_0000_0001n], ['one', 1n]])('a key with an exponent of %s is refused at once, before anybody verifies with it', (_, exponent) => {
+    const e = Buffer.from(exponent.toString(16).padStart(2 * Math.ceil(exponent.toString(16).length / 2), '0'), 'hex').toString('base64url')
+    const { n } = createPublicKey({ key: Buffer.from(spareKey(1).publicKey), format: 'der', type: 'spki' }).export({ format: 'jwk' })
+    const publicKey = new Uint8Array(createPublicKey({ key: { kty: 'RSA', n: n ?? '', e }, format: 'jwk' }).export({ type: 'spki', format: 'der' }))
+    expect(() => parseCertificate(forge({ subject: { ...spareKey(1), publicKey }, signer: key }))).toThrow(expect.objectContaining({ code: 'ERR_CODEC', message: expect.stringContaining('certificate key') as string }))
   })
 
   it('refuses more than 16 KiB', () => {

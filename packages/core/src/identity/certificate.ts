@@ -6,6 +6,7 @@ import { codecError, JamiError, limitError } from '../base/errors.ts'
 import { equalBytes, toHex } from '../codec/bytes.ts'
 import type { Certificate, CertificateChain } from '../contracts/identity.ts'
 import { sha1, sha256 } from '../crypto/hash.ts'
+import { isAffordableRsa } from '../crypto/keys.ts'
 import { DerReader, readOid, readTime, TAG } from './der.ts'
 import { readName } from './name.ts'
 import { latin1, pemBlocks, toPem } from './pem.ts'
@@ -142,13 +143,19 @@ function parseFresh(bytes: Uint8Array): Certificate {
 
 /** OpenSSL must read the same bytes and find the same key. */
 function secondOpinion(bytes: Uint8Array, publicKey: Uint8Array): X509Certificate {
+  let x509: X509Certificate
   try {
-    const x509 = new X509Certificate(bytes)
-    if (equalBytes(x509.publicKey.export({ type: 'spki', format: 'der' }), publicKey) && equalBytes(x509.raw, bytes)) return x509
+    x509 = new X509Certificate(bytes)
+    if (!equalBytes(x509.publicKey.export({ type: 'spki', format: 'der' }), publicKey) || !equalBytes(x509.raw, bytes)) throw codecError('certificate key', 'an ambiguous encoding', 'DER')
   } catch (error) {
+    if (JamiError.is(error)) throw error
     throw new JamiError('ERR_CODEC', 'certificate: got bytes that OpenSSL refuses, allowed X.509', { cause: error })
   }
-  throw codecError('certificate key', 'an ambiguous encoding', 'DER')
+  // Before anything is verified with it: the one who made the key chose what that costs.
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = x509.publicKey
+  if (type === 'rsa' && !isAffordableRsa(x509.publicKey))
+    throw codecError('certificate key', `RSA of ${details?.modulusLength ?? 0} bits, exponent of ${(details?.publicExponent ?? 0n).toString(2).length} bits`, 'RSA of at most 8192 bits with an odd exponent of 3 to 2^32 - 1')
+  return x509
 }
 
 function readExtensions(wrapped: Uint8Array | undefined): { isCa: boolean; keyUsage: number | undefined; pathLength: number | undefined } {

@@ -1,5 +1,6 @@
 // Names of core/identity; nothing else.
 export { type DeviceAnnouncement, encodeAnnouncementData, makeAnnouncement, parseAnnouncementData, verifyAnnouncement } from './announcement.ts'
+export { type BootstrapEntry, parseBootstrap } from './bootstrap.ts'
 export { chainToPem, parseCertificate, parseChain } from './certificate.ts'
 export { ethAddressOf } from './eth.ts'
 export {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { createECDH, X509Certificate } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { accounts } from '../../test/vectors.ts'
 import { concatBytes, fromHex, toHex } from '../codec/bytes.ts'
 import type { Crypto } from '../contracts/crypto.ts'
+import { keccak256 } from '../crypto/hash.ts'
 import { nodeCrypto } from '../crypto/node-crypto.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
@@ -137,6 +138,16 @@ describe('eth keys', () => {
   it('address of a known key', () => {
     expect(ethAddressOf(concatBytes(new Uint8Array(31), Uint8Array.of(1)))).toBe('7e5f4552091a69125d5dfcb7b8c2659029395bdf')
     expect(ethAddressOf(fromHex('4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318'))).toBe('2c7536e3605d9c16a7a3d7b1898e529396a65c23')
+  })
+
+  it('give the address that OpenSSL\'s curve gives', () => {
+    const random = new SeededRandom('eth')
+    for (let i = 0; i < 50; i++) {
+      const key = createEthKey(random)
+      const curve = createECDH('secp256k1')
+      curve.setPrivateKey(key)
+      expect(ethAddressOf(key)).toBe(toHex(keccak256(curve.getPublicKey(null, 'uncompressed').subarray(1)).subarray(12)))
+    }
   })
 
   it('are never zero or above the order of the curve', () => {

@@ -4,7 +4,7 @@ import { clockSuite } from '../testing/suites/clock.ts'
 import { randomSuite } from '../testing/suites/random.ts'
 import { plainHost, socketAddress } from './addresses.ts'
 import { nodeRandom } from './node-random.ts'
-import { systemClock } from './system-clock.ts'
+import { backgroundClock, systemClock } from './system-clock.ts'
 
 describe('systemClock', () => {
   const advance = (ms: number) => {
@@ -15,6 +15,10 @@ describe('systemClock', () => {
     })
   }
   for (const { title, run } of clockSuite(() => ({ clock: systemClock(), advance }))) it(title, run)
+
+  describe('in the background', () => {
+    for (const { title, run } of clockSuite(() => ({ clock: backgroundClock(), advance }))) it(title, run)
+  })
 
   it('tells the time of day', () => {
     expect(Math.abs(systemClock().wallTimeMs() - Date.now())).toBeLessThan(1000)

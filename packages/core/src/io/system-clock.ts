@@ -10,17 +10,28 @@ export function systemClock(): Clock {
   return clock
 }
 
-const clock: Clock = {
-  now: () => performance.now(),
-  wallTimeMs: () => Date.now(),
-  after: (delayMs, fn) => timer(performance.now() + Math.max(0, Number.isNaN(delayMs) ? 0 : delayMs), fn),
-  track: (work) => work,
+/** The same time; its timers do not keep the process alive. */
+export function backgroundClock(): Clock {
+  return background
 }
 
-function timer(due: number, fn: () => void): Timer {
+function clockOf(alive: boolean): Clock {
+  return {
+    now: () => performance.now(),
+    wallTimeMs: () => Date.now(),
+    after: (delayMs, fn) => timer(performance.now() + Math.max(0, Number.isNaN(delayMs) ? 0 : delayMs), fn, alive),
+    track: (work) => work,
+  }
+}
+
+const clock = clockOf(true)
+const background = clockOf(false)
+
+function timer(due: number, fn: () => void, alive: boolean): Timer {
   let handle: ReturnType<typeof setTimeout> | undefined
   const arm = () => {
     handle = setTimeout(fire, Math.min(Math.ceil(due - performance.now()), MAX_DELAY_MS))
+    if (!alive) handle.unref()
   }
   const fire = () => {
     if (performance.now() < due) arm() // Node's timers may run up to a millisecond early, and long delays come in pieces

@@ -35,7 +35,7 @@ export class AccountRegistry implements Accounts {
   async load({ accounts, problems }: LoadedAccounts): Promise<void> {
     for (const { error, label, usable } of problems) {
       if (label !== undefined && !usable) this.#failed.set(label, () => Promise.reject(error))
-      this.#report(error, `account ${label ?? 'without a label'}`)
+      this.#report(error, label === undefined ? 'account' : `account ${label}`)
     }
     for (const record of accounts) {
       try {
@@ -161,6 +161,7 @@ export class AccountRegistry implements Accounts {
     )
     for (const problem of local.problems) this.#report(problem, `account ${record.label}`)
     local.onProblem(({ error, source }) => this.#report(error, source))
+    local.conversations.onProblem(({ conversation, error }) => this.#report(error, `conversation ${conversation}`))
     try {
       await local.start()
     } catch (error) {

@@ -95,6 +95,14 @@ describe('a channel as a Duplex', () => {
     expect(stream.destroyed).toBe(true)
   })
 
+  it('a link that is lost while nobody listens closes the stream, and is no uncaught error', async () => {
+    const { wire, stream } = pair()
+    const closed = new Promise((resolve) => stream.once('close', resolve))
+    wire.breakLink(new JamiError('ERR_LINK_LOST', 'gone'))
+    await closed
+    expect([stream.destroyed, stream.errored]).toMatchObject([true, { code: 'ERR_LINK_LOST' }])
+  })
+
   it('a write after the end of the other side fails with a typed error, and is no uncaught one', async () => {
     const { stream, other, far } = pair()
     far.on('error', () => {})

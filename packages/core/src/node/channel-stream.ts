@@ -31,6 +31,7 @@ class ChannelStream extends Duplex implements Channel {
     this.#reader = channel[Symbol.asyncIterator]()
     this.protocol = protocolOf(channel.name)
     this.remote = { uri: channel.remote.accountId, device: channel.remote.deviceId }
+    this.on('error', () => {}) // a link that is lost is told to whoever listens or reads; it never ends the process of a program that does neither
     void channel.closed.then((error) => {
       if (error) this.destroy(error)
     })

@@ -8,6 +8,7 @@ import { throwIfAborted } from '../base/operation.ts'
 import type { Logger } from '../contracts/logger.ts'
 import type { BaseEnv } from '../contracts/module.ts'
 import { nodeCrypto } from '../crypto/node-crypto.ts'
+import { parseBootstrap } from '../identity/bootstrap.ts'
 import { nodeNetwork } from '../io/node-network.ts'
 import { nodeRandom } from '../io/node-random.ts'
 import { systemClock } from '../io/system-clock.ts'
@@ -68,6 +69,7 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   check(options)
   throwIfAborted(options.signal)
   const { modules } = options
+  const bootstrap = parseBootstrap(options.network.bootstrap, 'network.bootstrap').map(({ text }) => text)
   const clock = options.runtime?.clock ?? systemClock()
   const env: BaseEnv = {
     clock,
@@ -85,7 +87,7 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   }
   try {
     const kept = await loadAccounts(storage)
-    const dht = modules.dht({ ...env, bootstrap: options.network.bootstrap, ...options.dht })
+    const dht = modules.dht({ ...env, bootstrap, ...options.dht, storage, prefix: 'dht' })
     const node = new Node({ ...env, dht, storage, modules, warn, release })
     try {
       await dht.start()

@@ -2,9 +2,10 @@
 // Pure. A frame is: length u32 ‖ digest of length and position (4) ‖ body ‖ digest of the body (16); a body is a list of
 // key length u16 ‖ key ‖ value length u32 (0xffffffff = removed) ‖ value. Proof: storage/record-log.test.ts (every cut point).
 import { JamiError } from '../base/errors.ts'
-import { concatBytes, equalBytes, fromUtf8, utf8 } from '../codec/bytes.ts'
+import { concatBytes, equalBytes, utf8 } from '../codec/bytes.ts'
 import type { StorageOp } from '../contracts/storage.ts'
 import { sha256 } from '../crypto/hash.ts'
+import { isKey } from './keys.ts'
 
 export const LOG_HEADER = utf8('jamikit records 1\n')
 const REMOVED = 0xffffffff
@@ -40,52 +41,61 @@ export function encodeFrame(ops: readonly StorageOp[], position: number): Uint8A
 /** What an operation costs on disk beyond its key and value. */
 export const OP_OVERHEAD = 6
 
+/** A frame that was finished and cannot be read any more; `what` of it, and where it begins. */
+export interface Damage {
+  readonly what: string
+  readonly position: number
+}
+
 /**
- * Applies every whole frame to `records`. `end` is where the next frame belongs: what follows it is a write that never
- * finished. @throws ERR_STORAGE_CORRUPT when something that was finished is damaged
+ * Applies every whole frame to `records`. `end` is where the next frame belongs: what follows it is a write that never finished. A damaged
+ * frame costs itself; where its length is damaged, it costs what follows, too. @throws ERR_STORAGE_CORRUPT when it is no record log
  */
-export function replay(bytes: Uint8Array, records: Map<string, Uint8Array>): { end: number } {
-  if (bytes.length < LOG_HEADER.length && equalBytes(bytes, LOG_HEADER.subarray(0, bytes.length))) return { end: 0 }
+export function replay(bytes: Uint8Array, records: Map<string, Uint8Array>): { end: number; damage: Damage[] } {
+  const damage: Damage[] = [] // bounded by the frames
+  if (bytes.length < LOG_HEADER.length && equalBytes(bytes, LOG_HEADER.subarray(0, bytes.length))) return { end: 0, damage }
   if (!equalBytes(bytes.subarray(0, LOG_HEADER.length), LOG_HEADER)) throw corrupt('header', 0)
   let at = LOG_HEADER.length
   while (bytes.length - at >= HEAD_BYTES) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + at)
     const length = view.getUint32(0)
     if (!equalBytes(head(length, at), bytes.subarray(at, at + HEAD_BYTES))) {
-      if (bytes.subarray(at).every((byte) => byte === 0)) break // a file grown by a power cut before its data came
-      throw corrupt('frame length', at)
+      if (!bytes.subarray(at).every((byte) => byte === 0)) damage.push({ what: 'frame length', position: at }) // else: grown by a power cut before its data came
+      break
     }
     const end = at + HEAD_BYTES + length + DIGEST_BYTES
     if (end > bytes.length) break
     const body = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length)
-    if (!equalBytes(sha256(body).subarray(0, DIGEST_BYTES), bytes.subarray(end - DIGEST_BYTES, end))) {
-      if (end === bytes.length) break // the last one: a power cut may leave holes in it
-      throw corrupt('frame', at)
+    const ops = equalBytes(sha256(body).subarray(0, DIGEST_BYTES), bytes.subarray(end - DIGEST_BYTES, end)) ? decode(body) : undefined
+    if (!ops && end === bytes.length) break // the last one: a power cut may leave holes in it
+    if (!ops) damage.push({ what: 'frame', position: at })
+    for (const { key, value } of ops ?? []) {
+      if (value === null) records.delete(key)
+      else records.set(key, value)
     }
-    apply(body, records, at)
     at = end
   }
-  return { end: at }
+  return { end: at, damage }
 }
 
-function apply(body: Uint8Array, records: Map<string, Uint8Array>, position: number): void {
+/** The operations of a body; undefined when it is none. */
+function decode(body: Uint8Array): StorageOp[] | undefined {
   const view = new DataView(body.buffer, body.byteOffset, body.length)
+  const ops: StorageOp[] = [] // bounded by the body
   let at = 0
   while (at < body.length) {
-    if (body.length - at < OP_OVERHEAD) throw corrupt('operation', position)
+    if (body.length - at < OP_OVERHEAD) return undefined
     const keyEnd = at + 2 + view.getUint16(at)
-    if (keyEnd + 4 > body.length) throw corrupt('operation', position)
-    const key = fromUtf8(body.subarray(at + 2, keyEnd), 'record key')
+    if (keyEnd + 4 > body.length) return undefined
+    const key = String.fromCharCode(...body.subarray(at + 2, keyEnd)) // the alphabet of keys is ASCII
+    if (!isKey(key)) return undefined
     const length = view.getUint32(keyEnd)
     at = keyEnd + 4
-    if (length === REMOVED) {
-      records.delete(key)
-      continue
-    }
-    if (at + length > body.length) throw corrupt('operation', position)
-    records.set(key, new Uint8Array(body.subarray(at, at + length)))
-    at += length
+    if (length !== REMOVED && at + length > body.length) return undefined
+    ops.push({ key, value: length === REMOVED ? null : new Uint8Array(body.subarray(at, at + length)) })
+    if (length !== REMOVED) at += length
   }
+  return ops
 }
 
 function corrupt(what: string, position: number): JamiError {

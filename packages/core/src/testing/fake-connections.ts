@@ -2,9 +2,9 @@
 // handlers, link sharing and errors of the real one. Proof: testing/fake-connections.test.ts with testing/suites/connection-manager.ts.
 import { JamiError } from '../base/errors.ts'
 import { delay, withOp } from '../base/operation.ts'
-import type { Channel } from '../contracts/channel.ts'
+import type { Channel, ChannelPath } from '../contracts/channel.ts'
 import type { Clock } from '../contracts/clock.ts'
-import type { AccessPolicy, ChannelHandler, ConnectionManager, LinkInfo, OpenChannelOptions } from '../contracts/connection-manager.ts'
+import type { AccessPolicy, ChannelHandler, ConnectionManager, LinkInfo, OpenChannelOptions, PeerClass } from '../contracts/connection-manager.ts'
 import type { DeviceIdentity, PeerIdentity } from '../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import { verifyPeerChain } from '../identity/verify-chain.ts'
@@ -26,6 +26,7 @@ export class FakeConnectionNetwork {
   readonly latencyMs: number
   readonly managers = new Map<DeviceId, FakeConnectionManager>() // running ones; bounded by the test
   #groups: ReadonlySet<DeviceId>[] = []
+  #links = 0
 
   constructor(options: FakeConnectionOptions) {
     this.clock = options.clock
@@ -34,6 +35,10 @@ export class FakeConnectionNetwork {
 
   manager(options: { identity: DeviceIdentity; policy: AccessPolicy }): FakeConnectionManager {
     return new FakeConnectionManager(this, options.identity, options.policy)
+  }
+
+  linkId(): string {
+    return String(++this.#links)
   }
 
   /** Devices of different groups do not reach each other; their links break. Devices of no group reach everybody. */
@@ -53,7 +58,10 @@ export class FakeConnectionNetwork {
   }
 }
 
+const PATH: ChannelPath = { kind: 'host', remote: '10.0.0.1:9' }
+
 interface Link {
+  readonly id: string
   readonly peer: PeerIdentity
   readonly remote: FakeConnectionManager
   readonly openedAtMs: number
@@ -62,12 +70,18 @@ interface Link {
   bytesOut: number
 }
 
+interface Taken {
+  readonly handler: ChannelHandler
+  dropped(): void
+}
+
 export class FakeConnectionManager implements ConnectionManager {
   readonly self: PeerIdentity
   readonly #network: FakeConnectionNetwork
   readonly #policy: AccessPolicy
   readonly #life = new AbortController()
   readonly #handlers = new Map<string, ChannelHandler>() // bounded by callers
+  readonly #counts = new Map<string, number>() // channels asked for and open; bounded by the test
   readonly #links = new Map<DeviceId, Link>() // bounded by the test
   readonly #pending = new Map<string, Promise<Channel>>() // unique ones; bounded by callers
   readonly #unique = new Map<string, MemoryChannel>() // bounded by callers
@@ -141,9 +155,15 @@ export class FakeConnectionManager implements ConnectionManager {
         if (!link) throw new JamiError('ERR_LINK_LOST', 'the link broke while the channel was opened')
         await delay(clock, latencyMs, over)
         const taken = await link.remote.asked(name, this.self)
-        await delay(clock, latencyMs, over)
+        await delay(clock, latencyMs, over).catch((error) => {
+          taken?.dropped()
+          throw error
+        })
         const still = this.#links.get(device)
-        if (still !== link) throw new JamiError('ERR_LINK_LOST', 'the link broke while the channel was opened')
+        if (still !== link) {
+          taken?.dropped()
+          throw new JamiError('ERR_LINK_LOST', 'the link broke while the channel was opened')
+        }
         if (!taken) throw new JamiError('ERR_CHANNEL_DECLINED', `device ${device} declined channel ${name}`)
         const [own, other] = channelPair({ name, peers: [this.self, link.peer], clock, latencyMs })
         this.#add(link, own)
@@ -172,8 +192,9 @@ export class FakeConnectionManager implements ConnectionManager {
       await delay(clock, ANSWER_MS, signal)
       throw new JamiError('ERR_PEER_REFUSED', `device ${device} does not answer us`)
     }
-    this.#linkUp(remote)
-    remote.#linkUp(this)
+    const id = network.linkId()
+    this.#linkUp(remote, id)
+    remote.#linkUp(this, id)
   }
 
   get #isRunning(): boolean {
@@ -186,24 +207,32 @@ export class FakeConnectionManager implements ConnectionManager {
     return this.#policy.allowsLink(peer)
   }
 
-  /** The handler that takes the channel; undefined when it is declined. */
-  async asked(name: string, peer: PeerIdentity): Promise<ChannelHandler | undefined> {
-    const handler = this.#handlers.get(name.split(':', 1)[0] ?? '')
+  /** What takes the channel; undefined when it is declined. Counted until the channel is closed or `dropped`. */
+  async asked(name: string, peer: PeerIdentity): Promise<Taken | undefined> {
+    const scheme = name.split(':', 1)[0] ?? ''
+    const handler = this.#handlers.get(scheme)
     if (!handler) return undefined
+    const limit = handler.limit?.(name)
+    const key = `${peer.deviceId} ${scheme} ${limit?.of}`
+    const count = (by: number) => this.#counts.set(key, (this.#counts.get(key) ?? 0) + by)
+    if (limit && (this.#counts.get(key) ?? 0) >= limit.max) return undefined
+    count(1)
     let timer: { cancel(): void } | undefined
     const late = new Promise<boolean>((resolve) => {
       timer = this.#network.clock.after(ACCEPT_MS, () => resolve(false))
     })
     try {
-      return (await Promise.race([handler.accept(name, peer), late])) ? handler : undefined
+      if (await Promise.race([handler.accept(name, peer), late])) return { handler, dropped: () => count(-1) }
     } catch {
-      return undefined
     } finally {
       timer?.cancel()
     }
+    count(-1)
+    return undefined
   }
 
-  opened(channel: MemoryChannel, handler: ChannelHandler): void {
+  opened(channel: MemoryChannel, { handler, dropped }: Taken): void {
+    void channel.closed.then(dropped)
     const link = this.#links.get(channel.remote.deviceId)
     if (!link) return channel.breakLink(new JamiError('ERR_LINK_LOST', 'the link is gone'))
     this.#add(link, channel)
@@ -245,9 +274,9 @@ export class FakeConnectionManager implements ConnectionManager {
     })
   }
 
-  #linkUp(remote: FakeConnectionManager): void {
+  #linkUp(remote: FakeConnectionManager, id: string): void {
     if (this.#links.has(remote.self.deviceId)) return
-    this.#links.set(remote.self.deviceId, { peer: remote.self, remote, openedAtMs: this.#network.clock.wallTimeMs(), channels: new Set(), bytesIn: 0, bytesOut: 0 })
+    this.#links.set(remote.self.deviceId, { id, peer: remote.self, remote, openedAtMs: this.#network.clock.wallTimeMs(), channels: new Set(), bytesIn: 0, bytesOut: 0 })
     this.#tell(remote.self, true)
   }
 
@@ -266,14 +295,18 @@ export class FakeConnectionManager implements ConnectionManager {
   }
 
   links(): LinkInfo[] {
-    return [...this.#links.values()].map(({ peer, channels, bytesIn, bytesOut, openedAtMs }) => {
+    return [...this.#links.values()].map(({ id, peer, channels, bytesIn, bytesOut, openedAtMs }) => {
       const open = [...channels]
       return {
-        peer, channels: channels.size, openedAtMs,
+        id, peer, class: this.#classOf(peer), path: PATH, channels: channels.size, openedAtMs,
         bytesIn: open.reduce((sum, channel) => sum + channel.bytesIn, bytesIn),
         bytesOut: open.reduce((sum, channel) => sum + channel.bytesOut, bytesOut),
       }
     })
+  }
+
+  #classOf(peer: PeerIdentity): PeerClass {
+    return this.#policy.classOf?.(peer) ?? (this.#policy.allowsLink(peer) ? 'contact' : 'stranger')
   }
 
   async closePeer(peer: DeviceId | AccountUri, reason?: Error): Promise<void> {

@@ -93,6 +93,8 @@ export class FakeConversations implements Conversations {
   }
 
   get onEntry() { return this.#entries.listen }
+  /** Nothing goes wrong here. */
+  readonly onProblem = () => () => {}
   get onReady() { return this.#readies.listen }
   get onRemoved() { return this.#removed.listen }
   get onStatus() { return this.#statuses.listen }

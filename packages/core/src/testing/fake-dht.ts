@@ -1,7 +1,8 @@
 // A DHT without nodes and searches: one shared table behind the Dht contract, with the lifetimes, edit rules, signatures and
 // encryption of values as the real one has them. docs/protocol/01 §4.1–4.5.
 // Proof: testing/fake-dht.test.ts with testing/suites/dht.ts.
-import { codecError, JamiError } from '../base/errors.ts'
+import { checkDhtGet, checkDhtListen, checkDhtPut } from '../base/dht-arguments.ts'
+import { closedError, codecError, JamiError } from '../base/errors.ts'
 import { delay, withOp } from '../base/operation.ts'
 import { AsyncQueue } from '../base/queue.ts'
 import { equalBytes, fromHex, toHex } from '../codec/bytes.ts'
@@ -14,6 +15,8 @@ import type { Dht, DhtListenEvent, DhtPackedPut, DhtPut, DhtPutResult, DhtStatus
 import type { PrivateKey } from '../contracts/identity.ts'
 import type { InfoHash } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { parseBootstrap } from '../identity/bootstrap.ts'
 import { shortIdOf } from '../identity/ids.ts'
 import { SeededRandom } from './seeded-random.ts'
 
@@ -190,14 +193,16 @@ export class FakeDht implements Dht {
     return { ipv4: count, ipv6: count }
   }
 
-  async bootstrap(): Promise<void> {}
+  async bootstrap(...hosts: string[]): Promise<void> {
+    parseBootstrap(hosts)
+  }
 
   connectivityChanged(): void {
     this.#announceStatus()
   }
 
   #check(): void {
-    if (!this.#network.nodes.has(this)) throw new JamiError('ERR_CLOSED', 'the DHT is not running')
+    if (!this.#network.nodes.has(this)) throw closedError('the DHT')
   }
 
   #op(op: Op): Op {
@@ -205,15 +210,23 @@ export class FakeDht implements Dht {
     return { signal: signal ? AbortSignal.any([signal, this.#life.signal]) : this.#life.signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
   }
 
-  async *get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
+  get(key: InfoHash, options: Filter & Op = {}): AsyncIterable<DhtValue> {
+    checkDhtGet(key, options)
+    return this.#get(key, options)
+  }
+
+  async *#get(key: InfoHash, options: Filter & Op): AsyncIterable<DhtValue> {
     this.#check()
     const { clock, latencyMs } = this.#network
     const values = await withOp(clock, this.#op(options), 'DHT get', async (signal) => {
       await delay(clock, latencyMs, signal)
       const found: DhtValue[] = []
+      const contents = new Set<string>() // bounded by the values at the key
       for (const stored of this.#online ? this.#network.at(key) : []) {
         const shown = await this.#open(stored, options)
-        if (shown) found.push(shown)
+        if (!shown || contents.has(contentOf(shown))) continue
+        contents.add(contentOf(shown))
+        found.push(shown)
       }
       return found
     })
@@ -221,6 +234,7 @@ export class FakeDht implements Dht {
   }
 
   async put(key: InfoHash, put: DhtPut | DhtPackedPut, options: { permanent?: boolean } & Op = {}): Promise<DhtPutResult> {
+    checkDhtPut(key, put, options)
     this.#check()
     const { clock, latencyMs, nodes } = this.#network
     return withOp(clock, this.#op(options), 'DHT put', async (signal) => {
@@ -239,10 +253,17 @@ export class FakeDht implements Dht {
     })
   }
 
-  async *listen(key: InfoHash, options: Omit<Filter, 'id'> & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
+  listen(key: InfoHash, options: Omit<Filter, 'id'> & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
+    checkDhtListen(key, options)
+    return this.#listen(key, options)
+  }
+
+  async *#listen(key: InfoHash, options: Omit<Filter, 'id'> & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
     this.#check()
     const events = new AsyncQueue<DhtListenEvent>(65_536)
     const told = new Map<bigint, DhtValue>() // bounded by the values at the key
+    const others = (content: string) => [...told.values()].some((value) => contentOf(value) === content)
+    const firsts = new Map<string, DhtValue>() // by content: as it was told; bounded by the values at the key
     let order = Promise.resolve()
     const listening: Listening = {
       key,
@@ -252,13 +273,19 @@ export class FakeDht implements Dht {
           if (events.ended) return
           const known = told.get(stored.id)
           if (expired) {
-            if (known) events.push({ value: known, expired: true })
             told.delete(stored.id)
+            const content = known && contentOf(known)
+            if (content === undefined || others(content)) return
+            events.push({ value: firsts.get(content) ?? known as DhtValue, expired: true })
+            firsts.delete(content)
             return
           }
           const shown = await this.#open(stored, options)
           if (!shown || events.ended) return
+          const again = others(contentOf(shown))
           told.set(stored.id, shown)
+          if (again) return
+          firsts.set(contentOf(shown), shown)
           events.push({ value: shown, expired: false })
         })
       },
@@ -289,12 +316,10 @@ export class FakeDht implements Dht {
 
   async #seal(put: DhtPut): Promise<Stored> {
     const { crypto } = this.#network
-    const { data, type = 0, userType = '', sign, encryptTo } = put
-    if (encryptTo && !sign) throw new JamiError('ERR_ARGUMENT', 'encryptTo: got no sign, allowed only with it')
-    if (data.length > MAX_VALUE_BYTES) throw new JamiError('ERR_ARGUMENT', `data: got ${data.length} bytes, allowed at most ${MAX_VALUE_BYTES}`)
+    const { data, type = 0, userType = '', sign, encryptTo, seq = 0 } = put
     const id = put.id === undefined || put.id === 0n ? this.#freshId() : put.id
     const bytes = encodeMsgpack({
-      ...(sign ? { seq: 0, owner: sign.publicKey } : {}),
+      ...(sign ? { seq, owner: sign.publicKey } : {}),
       ...(encryptTo ? { to: fromHex(shortIdOf(encryptTo)) } : {}),
       type, data: data.slice(), ...(userType === '' ? {} : { utype: userType }),
     })
@@ -327,6 +352,11 @@ export class FakeDht implements Dht {
     if (filter.id !== undefined && filter.id !== value.id) return undefined
     return { id: value.id, type, data: data.slice(), userType, signer: owner, encrypted, seq }
   }
+}
+
+/** The same for signed content under any id; unsigned values are each their own. */
+function contentOf({ id, signer, data, type, userType, seq, encrypted }: DhtValue): string {
+  return signer ? toHex(sha256(encodeMsgpack([signer, data, type, userType, seq, encrypted]))) : `${id}`
 }
 
 /** @throws ERR_CODEC */

@@ -1,5 +1,6 @@
 // Names of @jamikit/core/testing; nothing else.
 export { channelPair, type ChannelPairOptions, MemoryChannel } from './channel-pair.ts'
+export { type FailingStorage, failingStorage, type FailurePlan, type StorageWrite } from './failing-storage.ts'
 export { FakeCertificates, type FakeCertificatesOptions } from './fake-certificates.ts'
 export { FakeConnectionManager, FakeConnectionNetwork, type FakeConnectionOptions } from './fake-connections.ts'
 export { FakeContacts } from './fake-contacts.ts'

@@ -14,12 +14,23 @@ export function testStorage(contents: MemoryContents = { records: new Map(), fil
   const storage = memoryStorage(contents)
   const tell = (what: string) => hooked.onWrite(what)
   const tree = (files: FileTree): FileTree => ({
-    read: (path) => files.read(path),
+    read: (path, range) => files.read(path, range),
     list: (path) => files.list(path),
+    size: (path) => files.size(path),
+    flush: (path) => files.flush(path),
     async write(path, bytes, options) {
       const own = new Uint8Array(bytes)
       tell(path)
       await files.write(path, own, options)
+    },
+    async append(path, bytes, options) {
+      const own = new Uint8Array(bytes)
+      tell(path)
+      return files.append(path, own, options)
+    },
+    async truncate(path, size) {
+      tell(path)
+      await files.truncate(path, size)
     },
     async rename(from, to) {
       tell(to)
@@ -35,9 +46,13 @@ export function testStorage(contents: MemoryContents = { records: new Map(), fil
     onWrite: () => {},
     get: (key) => storage.get(key),
     async batch(ops) {
-      const own = ops.map(({ key, value }) => ({ key, value: value && new Uint8Array(value) }))
+      const own = ops.map(({ key, value }) => ({ key, value: value instanceof Uint8Array ? new Uint8Array(value) : value }))
       for (const { key } of own) tell(key)
       await storage.batch(own)
+    },
+    async purge(prefix) {
+      tell(prefix)
+      await storage.purge(prefix)
     },
     keys: (prefix) => storage.keys(prefix),
     files: (prefix) => tree(storage.files(prefix)),

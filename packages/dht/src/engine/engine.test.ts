@@ -3,7 +3,7 @@ import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { SeededRandom, testCrypto, testIdentity } from '@jamikit/core/testing'
 import { chainToPem, certificateKey } from '@jamikit/core/identity'
 import { describe, expect, it } from 'vitest'
-import { MAX_LISTENERS_PER_KEY, MAX_STORE_BYTES } from '../defaults.ts'
+import { MAX_STORE_BYTES } from '../defaults.ts'
 import { openValue, sealValue } from '../secure/envelope.ts'
 import { decodeMessage, encodeMessage, type Arguments, type DhtMessage, type ErrorMessage, type ReplyMessage, type RequestMessage, type RequestName } from '../wire/message.ts'
 import { encodeMsgpack } from '@jamikit/core/codec'
@@ -121,7 +121,7 @@ describe('what a node answers', () => {
     for (const v of [clear(7n, 'a', 3), clear(8n, 'b', 0)]) p.ask('put', { h: KEY, values: [v], token })
     expect(p.reply('get', { h: KEY, query: { select: [], where: { id: 8n } } }).args.values?.map((v) => v.id)).toEqual([8n])
     expect(p.reply('get', { h: KEY, query: { select: [], where: { type: 3 } } }).args.values?.map((v) => v.id)).toEqual([7n])
-    expect(p.reply('get', { h: KEY, query: { select: [4, 1], where: {} } }).args.rows).toEqual([{ id: 7n, seq: 0 }, { id: 8n, seq: 0 }])
+    expect(p.reply('get', { h: KEY, query: { select: [4, 1], where: {} } }).args.rows).toEqual([{ id: 8n, seq: 0 }, { id: 7n, seq: 0 }]) // the newest first
   })
 
   it('DHT-17 where by owner and user type; encrypted values show id and type 0 only; every field but the owner can be selected', async () => {
@@ -183,7 +183,7 @@ describe('what a node answers', () => {
     p.ask('put', { h: KEY, values: [clear(1n, 'x')], token })
     const from = p.out.length
     p.ask('listen', { h: KEY, ve: 1, sid: 42, token })
-    const kinds = p.out.slice(from).flatMap((o) => o.messages).map((m) => (m.kind === 'request' ? `${m.name} ${m.args.values?.length ?? 0}` : m.kind))
+    const kinds = p.out.slice(from).flatMap((o) => o.messages).filter((m) => m.kind !== 'request' || m.name !== 'ping').map((m) => (m.kind === 'request' ? `${m.name} ${m.args.values?.length ?? 0}` : m.kind))
     expect(kinds.slice(0, 2)).toEqual(['update 1', 'reply'])
     const updates = (since: number) => p.out.slice(since).flatMap((o) => o.messages).filter((m): m is RequestMessage => m.kind === 'request' && m.name === 'update')
     let at = p.out.length
@@ -225,17 +225,13 @@ describe('what a node answers', () => {
     expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update')).toEqual([])
   })
 
-  it('DHT-27 listeners at a key are limited; who comes too late is answered all the same', () => {
+  it('a listen without a token, or with a wrong one, is refused with 401, and nothing is pushed to it', () => {
     const p = new Probe()
     const token = p.token()
-    for (let sid = 1; sid <= MAX_LISTENERS_PER_KEY + 10; sid++) {
-      if (sid % 400 === 0) p.now += 2000
-      p.reply('listen', { h: KEY, ve: 1, sid, token })
-    }
-    p.now += 2000
+    expect([p.error('listen', { h: KEY, ve: 1, sid: 42 }).code, p.error('listen', { h: KEY, ve: 1, sid: 43, token: new Uint8Array(32) }).code]).toEqual([401, 401])
     const at = p.out.length
     p.ask('put', { h: KEY, values: [clear(2n, 'y')], token })
-    expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update').length).toBe(MAX_LISTENERS_PER_KEY)
+    expect(p.out.slice(at).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update')).toEqual([])
   })
 
   it('DHT-29 what is far from us is acknowledged, not kept', () => {
@@ -284,10 +280,7 @@ describe('parts', () => {
     const table = new NodeTable(4, id(1))
     const all: Uint8Array[] = []
     for (let i = 0; i < 300; i++) {
-      const node = table.note(Buffer.from(random.bytes(20)).toString('hex') as InfoHash, { host: '10.0.0.1', port: 1 + i, family: 4 }, 0, { heard: true, tid: 1 })
-      if (!node) continue
-      node.repliedMs = 0
-      table.offer(node, 0)
+      table.offer(table.confirm(Buffer.from(random.bytes(20)).toString('hex') as InfoHash, { host: '10.0.0.1', port: 1 + i, family: 4 }, 0, { client: false, tid: 1 }), 0)
     }
     for (const n of table.inTable()) all.push(n.idBytes)
     for (let i = 0; i < 50; i++) {
@@ -351,7 +344,7 @@ describe('parts', () => {
     expect(store.expire(0).length).toBeGreaterThan(0)
     const left = (source: string) => store.values(KEY).filter((v) => v.source === source).length
     expect(left('c')).toBe(5)
-    expect(Math.abs(left('a') - left('b'))).toBeLessThanOrEqual(1)
+    expect(Math.abs(left('a') - left('b'))).toBeLessThanOrEqual(4) // one of a has the key's overhead
     expect(store.bytes).toBeLessThanOrEqual(27_000)
     expect(store.bytes).toBeGreaterThan(26_000)
   })
@@ -362,9 +355,11 @@ describe('parts', () => {
   })
 
   it('DHT-26 the limiter over time', () => {
-    const limiter = new RateLimiter(2, 3)
-    const table: [number, string, boolean][] = [[0, 'a', true], [1, 'a', true], [2, 'a', false], [3, 'b', true], [4, 'c', false], [2100, 'a', true]]
-    for (const [now, source, allowed] of table) expect(limiter.allows(source, now)).toBe(allowed)
+    const limiter = new RateLimiter({ perSource: 2, perNetwork: 3, total: 4 })
+    const table: [number, string, boolean][] = [
+      [0, '10.0.0.1', true], [1, '10.0.0.1', true], [2, '10.0.0.1', false], [3, '10.0.0.2', true], [4, '10.0.0.3', false], [5, '10.0.1.1', true], [6, '10.0.2.1', false], [2100, '10.0.0.1', true],
+    ]
+    for (const [now, host, allowed] of table) expect([now, limiter.allows({ host, port: 1, family: 4 }, now)]).toEqual([now, allowed])
   })
 
   it('a token does not outlive an hour in which nobody asked', () => {

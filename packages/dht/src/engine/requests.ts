@@ -4,14 +4,16 @@ import type { Random, SocketAddress } from '@jamikit/core/contracts'
 import { DELAY_JITTER_MS, FIRST_DELAY_MS, TRANSMISSIONS } from '../defaults.ts'
 import { addressKey } from '../wire/address.ts'
 import type { ErrorMessage, ReplyMessage } from '../wire/message.ts'
+import { DueQueue } from './due-queue.ts'
 import type { NodeRecord } from './nodes.ts'
 
 /** Requests at once. */
 export const MAX_REQUESTS = 65_536
 
 export interface RequestHandlers {
-  onReply(message: ReplyMessage): void
-  /** 401 or 404; without this handler errors are ignored. */
+  /** @param mentioned the nodes it lists */
+  onReply(message: ReplyMessage, mentioned: readonly NodeRecord[]): void
+  /** Without this handler errors are ignored. */
   onError?(message: ErrorMessage): void
   /** No answer to the first transmission. */
   onSlow?(): void
@@ -21,23 +23,24 @@ export interface RequestHandlers {
 
 interface Pending extends RequestHandlers {
   readonly key: string
-  /** Undefined for a bootstrap ping, whose receiver's id is not known. */
+  /** Undefined for a ping to an address whose node id is not known. */
   readonly node: NodeRecord | undefined
   readonly to: SocketAddress
   readonly datagrams: readonly Uint8Array[]
+  readonly transmissions: number
   sent: number
   delayMs: number
-  nextMs: number
 }
 
 export class Requests {
   readonly #random: Random
   readonly #send: (datagrams: readonly Uint8Array[], to: SocketAddress) => void
-  readonly #onNodeExpired: (node: NodeRecord) => void
+  readonly #onNodeExpired: (node: NodeRecord, now: number) => void
   readonly #pending = new Map<string, Pending>() // bounded by MAX_REQUESTS
-  #nextMs = Number.POSITIVE_INFINITY
+  readonly #byNode = new Map<NodeRecord, Set<Pending>>() // the same
+  readonly #due = new DueQueue<Pending>() // the same
 
-  constructor(random: Random, send: (datagrams: readonly Uint8Array[], to: SocketAddress) => void, onNodeExpired: (node: NodeRecord) => void) {
+  constructor(random: Random, send: (datagrams: readonly Uint8Array[], to: SocketAddress) => void, onNodeExpired: (node: NodeRecord, now: number) => void) {
     this.#random = random
     this.#send = send
     this.#onNodeExpired = onNodeExpired
@@ -48,22 +51,29 @@ export class Requests {
   }
 
   get nextMs(): number {
-    return this.#nextMs
+    return this.#due.nextAt
   }
 
-  /** Sends and tracks; the result cancels. False when too many are under way. */
-  start(tid: number, node: NodeRecord | undefined, to: SocketAddress, datagrams: readonly Uint8Array[], now: number, handlers: RequestHandlers): { cancel(): void } | undefined {
+  /** Sends and tracks; the result cancels. Undefined when too many are under way. */
+  start(
+    tid: number, node: NodeRecord | undefined, to: SocketAddress, datagrams: readonly Uint8Array[], now: number, handlers: RequestHandlers, transmissions = TRANSMISSIONS,
+  ): { cancel(): void } | undefined {
     const key = `${tid}|${addressKey(to)}`
     if (this.#pending.size >= MAX_REQUESTS || this.#pending.has(key)) return undefined
-    const pending: Pending = { ...handlers, key, node, to, datagrams, sent: 0, delayMs: FIRST_DELAY_MS, nextMs: now }
+    const pending: Pending = { ...handlers, key, node, to, datagrams, transmissions, sent: 0, delayMs: FIRST_DELAY_MS }
     this.#pending.set(key, pending)
+    if (node) {
+      const of = this.#byNode.get(node)
+      if (of) of.add(pending)
+      else this.#byNode.set(node, new Set([pending]))
+    }
     this.#transmit(pending, now)
-    return { cancel: () => this.#pending.delete(key) }
+    return { cancel: () => void this.#forget(pending) }
   }
 
-  pendingTo(node: NodeRecord): boolean {
-    for (const p of this.#pending.values()) if (p.node === node) return true
-    return false
+  /** How many are under way to a node. */
+  pendingTo(node: NodeRecord): number {
+    return this.#byNode.get(node)?.size ?? 0
   }
 
   /** True when a reply with this tid from this address is expected. */
@@ -71,16 +81,22 @@ export class Requests {
     return this.#pending.has(`${tid}|${addressKey(from)}`)
   }
 
+  /** Whether this reply answers a request of ours; its node, where one was asked for by id. */
+  asked(message: ReplyMessage, from: SocketAddress): { node: NodeRecord | undefined } | undefined {
+    const pending = this.#pending.get(`${message.tid}|${addressKey(from)}`)
+    return pending && (!pending.node || pending.node.id === message.args.id) ? { node: pending.node } : undefined
+  }
+
   /** True when it answered a request of ours. */
-  reply(message: ReplyMessage, from: SocketAddress): boolean {
+  reply(message: ReplyMessage, from: SocketAddress, mentioned: readonly NodeRecord[] = []): boolean {
     const pending = this.#take(message.tid, message.args.id, from)
-    pending?.onReply(message)
+    pending?.onReply(message, mentioned)
     return pending !== undefined
   }
 
+  /** The request goes on as if nothing came where nobody wants to know (§13.1). */
   error(message: ErrorMessage, from: SocketAddress): boolean {
-    if (message.code !== 401 && message.code !== 404) return false
-    if (!this.#pending.get(`${message.tid}|${addressKey(from)}`)?.onError) return false // the request goes on as if nothing came (§13.1)
+    if (!this.#pending.get(`${message.tid}|${addressKey(from)}`)?.onError) return false
     const pending = this.#take(message.tid, message.id, from)
     pending?.onError?.(message)
     return pending !== undefined
@@ -89,51 +105,50 @@ export class Requests {
   #take(tid: number, id: string, from: SocketAddress): Pending | undefined {
     const pending = this.#pending.get(`${tid}|${addressKey(from)}`)
     if (!pending || (pending.node && pending.node.id !== id)) return undefined
-    this.#pending.delete(pending.key)
+    this.#forget(pending)
     return pending
   }
 
+  #forget(pending: Pending): boolean {
+    if (this.#pending.get(pending.key) !== pending) return false
+    this.#pending.delete(pending.key)
+    this.#due.delete(pending)
+    const of = pending.node && this.#byNode.get(pending.node)
+    of?.delete(pending)
+    if (pending.node && of?.size === 0) this.#byNode.delete(pending.node)
+    return true
+  }
+
   tick(now: number): void {
-    if (now < this.#nextMs) return
-    this.#nextMs = Number.POSITIVE_INFINITY
-    const dead = new Set<NodeRecord>()
-    for (const p of [...this.#pending.values()]) {
-      if (!this.#pending.has(p.key)) continue
-      if (p.nextMs > now) {
-        this.#nextMs = Math.min(this.#nextMs, p.nextMs)
+    for (let p = this.#due.take(now); p; p = this.#due.take(now)) {
+      if (p.sent === 1) p.onSlow?.()
+      if (this.#pending.get(p.key) !== p) continue
+      if (p.sent < p.transmissions) {
+        this.#transmit(p, now)
         continue
       }
-      if (p.sent === 1) p.onSlow?.()
-      if (!this.#pending.has(p.key)) continue
-      if (p.sent < TRANSMISSIONS) this.#transmit(p, now)
-      else {
-        this.#pending.delete(p.key)
-        if (p.node) dead.add(p.node)
-        p.onExpired?.()
-      }
+      this.#forget(p)
+      p.onExpired?.()
+      if (p.node) this.fail(p.node, now)
     }
-    for (const node of dead) this.fail(node)
   }
 
   /** A node is dead: everything sent to it fails. */
-  fail(node: NodeRecord): void {
-    node.expired = true
-    for (const p of [...this.#pending.values()]) {
-      if (p.node !== node || !this.#pending.delete(p.key)) continue
-      p.onExpired?.()
-    }
-    this.#onNodeExpired(node)
+  fail(node: NodeRecord, now: number): void {
+    for (const p of [...(this.#byNode.get(node) ?? [])]) if (this.#forget(p)) p.onExpired?.()
+    this.#onNodeExpired(node, now)
   }
 
   clear(): void {
     this.#pending.clear()
+    this.#byNode.clear()
+    this.#due.clear()
   }
 
   #transmit(p: Pending, now: number): void {
     p.sent++
     p.delayMs = 2 * p.delayMs + this.#random.below(DELAY_JITTER_MS + 1)
-    p.nextMs = now + p.delayMs
-    this.#nextMs = Math.min(this.#nextMs, p.nextMs)
+    this.#due.set(p, now + p.delayMs)
     this.#send(p.datagrams, p.to)
   }
 }

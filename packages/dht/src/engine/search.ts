@@ -2,93 +2,38 @@
 // docs/protocol/01 §3.5, §3.6, §13.3–13.5. Proof: engine/search.test.ts, test/sim/network.sim.ts (nodes under loss).
 import type { InfoHash } from '@jamikit/core/contracts'
 import { fromHex } from '@jamikit/core/codec'
-import { CLOSEST, LISTEN_NODES, LISTEN_REFRESH_MS, MAX_REFUSALS, REANNOUNCE_MARGIN_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS } from '../defaults.ts'
-import { type Arguments, type ErrorMessage, MAX_TOKEN_BYTES, type ReplyMessage, type RequestName } from '../wire/message.ts'
-import type { Query, Where } from '../wire/query.ts'
-import { outerType, type Value } from '../wire/value.ts'
-import { compareDistance, type NodeRecord } from './nodes.ts'
+import {
+  CLOSEST, HEARD_MS, LISTEN_NODES, LISTEN_REFRESH_MS, MAX_REFUSALS, NO_ROOM, REANNOUNCE_MARGIN_MS, REFUSED_MS, RESEED_MS, SEARCH_CONCURRENCY, SEARCH_NODES, TOKEN_USE_MS,
+} from '../defaults.ts'
+import { type ErrorMessage, MAX_TOKEN_BYTES, type ReplyMessage } from '../wire/message.ts'
+import { outerType } from '../wire/value.ts'
+import { compareDistance } from './id-index.ts'
+import type { NodeRecord } from './nodes.ts'
 import type { RequestHandlers } from './requests.ts'
-import { lifetimeMs } from './value-store.ts'
+import { type AdoptsTokens, type GetOp, type ListenOp, type ListenState, type Op, type PutOp, type PutState, type RunningSearch, type SearchHost, type SearchNode, searchNode } from './search-ops.ts'
+import { lifetimeMs } from './policies.ts'
 
-/** What a search needs of the engine. */
-export interface SearchHost {
-  readonly family: 4 | 6
-  /** Sends a request; undefined when it cannot be sent. */
-  request(node: NodeRecord, name: RequestName, args: Omit<Arguments, 'id'>, handlers: RequestHandlers, now: number): { cancel(): void } | undefined
-  seeds(target: Uint8Array, count: number): NodeRecord[]
-  /** A fresh socket id at a node, whose pushes go to `op`. */
-  openSocket(node: NodeRecord, op: ListenOp): number
-  closeSocket(node: NodeRecord, sid: number): void
-  wake(search: Search): void
-  /** A node that refuses again and again counts as dead. */
-  giveUp(node: NodeRecord): void
-}
-
-export interface GetOp {
-  readonly kind: 'get'
-  readonly where: Where
-  onValues(values: readonly Value[]): void
-  /** All of the closest nodes have answered, or there are none. */
-  onDone(): void
-}
-
-export interface PutOp {
-  readonly kind: 'put'
-  readonly value: Value
-  readonly permanent: boolean
-  /** The first announcement is confirmed by the closest nodes (`count` of them), or nobody is left to ask. */
-  onAnnounced(count: number): void
-}
-
-export interface ListenOp {
-  readonly kind: 'listen'
-  readonly query: Query
-  onPush(node: NodeRecord, args: Arguments): void
-  onNodeLost(node: NodeRecord): void
-}
-
-type Op = GetOp | PutOp | ListenOp
-
-interface PutState {
-  busy: boolean
-  acked: boolean
-  /** When to announce again (permanent). */
-  nextMs: number
-}
-interface ListenState {
-  sid: number
-  busy: boolean
-  nextMs: number
-}
-
-interface SearchNode {
-  readonly node: NodeRecord
-  token: Uint8Array | undefined
-  repliedMs: number
-  candidate: boolean
-  inFlight: { cancel(): void } | undefined
-  readonly gets: Set<GetOp>
-  readonly puts: Map<PutOp, PutState>
-  readonly listens: Map<ListenOp, ListenState>
-}
+export type { GetOp, ListenOp, PutOp, SearchHost }
 
 /** Dead nodes stay in the list for a while, so that they are not asked again. */
 const MAX_LIST = 48
 
-export class Search {
+export class Search implements RunningSearch, AdoptsTokens {
   readonly key: InfoHash
-  readonly target: Uint8Array
+  readonly idBytes: Uint8Array
   readonly #host: SearchHost
   readonly #nodes: SearchNode[] = [] // sorted by distance; bounded by MAX_LIST
   readonly #ops = new Set<Op>() // bounded by the callers
   readonly #announced = new Set<PutOp>() // bounded by #ops
   #seededMs = Number.NEGATIVE_INFINITY
+  /** A node of the list has died since it was filled. */
+  #thin = false
   /** The next time that something is due by itself. */
   nextMs = Number.POSITIVE_INFINITY
 
   constructor(key: InfoHash, host: SearchHost) {
     this.key = key
-    this.target = fromHex(key)
+    this.idBytes = fromHex(key)
     this.#host = host
   }
 
@@ -103,10 +48,6 @@ export class Search {
   add(op: Op): void {
     this.#ops.add(op)
     this.#host.wake(this)
-  }
-
-  holds(op: Op): boolean {
-    return this.#ops.has(op)
   }
 
   remove(op: Op): void {
@@ -131,13 +72,14 @@ export class Search {
     while (at < this.#nodes.length) {
       const other = this.#nodes[at] as SearchNode
       if (other.node === node) return false
-      if (compareDistance(this.target, node.idBytes, other.node.idBytes) < 0) break
+      if (compareDistance(this.idBytes, node.idBytes, other.node.idBytes) < 0) break
       if (!other.node.expired) live++
       at++
     }
     if (live >= SEARCH_NODES) return false
     if (this.#nodes.some((n) => n.node === node)) return false
-    this.#nodes.splice(at, 0, { node, token: undefined, repliedMs: Number.NEGATIVE_INFINITY, candidate: false, inFlight: undefined, gets: new Set(), puts: new Map(), listens: new Map() })
+    this.#nodes.splice(at, 0, searchNode(node))
+    this.#host.use(node, this)
     this.#trim()
     this.#host.wake(this)
     return true
@@ -150,9 +92,31 @@ export class Search {
     n.candidate = false
     n.inFlight = undefined
     n.puts.clear()
-    for (const op of n.listens.keys()) op.onNodeLost(node)
-    n.listens.clear()
+    this.#endListens(n)
+    this.#thin = true
     this.#host.wake(this)
+  }
+
+  nodeRevived(node: NodeRecord): void {
+    if (this.#nodes.some((s) => s.node === node)) this.#host.wake(this)
+  }
+
+  /** Looks at what is known by now at its next step. */
+  reseed(): void {
+    this.#seededMs = Number.NEGATIVE_INFINITY
+  }
+
+  /** Nothing runs here any more. */
+  close(): void {
+    this.#drop(0, this.#nodes.length)
+  }
+
+  #endListens(n: SearchNode): void {
+    for (const [op, state] of n.listens) {
+      this.#host.closeSocket(n.node, state.sid)
+      op.onNodeLost(n.node)
+    }
+    n.listens.clear()
   }
 
   /** Everything starts again: addresses changed. */
@@ -172,10 +136,7 @@ export class Search {
   step(now: number): void {
     this.nextMs = Number.POSITIVE_INFINITY
     if (this.idle) return
-    if (now - this.#seededMs > TOKEN_USE_MS || this.#live().length === 0) {
-      this.#seededMs = now
-      for (const node of this.#host.seeds(this.target, SEARCH_NODES)) this.offer(node)
-    }
+    this.#fill(now)
     const live = this.#live()
     const solid = live.filter((n) => !n.candidate)
     const synced = (n: SearchNode) => n.token !== undefined && now - n.repliedMs <= TOKEN_USE_MS
@@ -186,11 +147,24 @@ export class Search {
 
     for (const op of [...this.#ops]) {
       if (op.kind === 'put') this.#stepPut(op, solid.slice(0, reach), complete, now)
-      else if (op.kind === 'listen') for (const n of solid.slice(0, Math.min(reach, LISTEN_NODES))) this.#listen(n, op, now)
+      else if (op.kind === 'listen') this.#stepListen(op, solid.slice(0, reach), now)
     }
     this.#stepGets(live, now)
     this.#sync(live, synced, now)
     for (const n of solid.slice(0, CLOSEST)) if (synced(n) && this.#needsTokens()) this.nextMs = Math.min(this.nextMs, n.repliedMs + TOKEN_USE_MS + 1)
+  }
+
+  /** From what is known now and then, and soon after a node has died or while there is none. */
+  #fill(now: number): void {
+    for (let i = this.#nodes.length - 1; i >= 0; i--) {
+      const { node } = this.#nodes[i] as SearchNode
+      if (node.expired && now - node.expiredMs > HEARD_MS) this.#drop(i, 1)
+    }
+    const alive = this.#live().length
+    if (now - this.#seededMs <= (alive === 0 ? 0 : this.#thin && alive < SEARCH_NODES ? RESEED_MS : TOKEN_USE_MS)) return
+    this.#seededMs = now
+    this.#thin = false
+    for (const node of this.#host.seeds(this.idBytes, SEARCH_NODES)) this.offer(node)
   }
 
   #needsTokens(): boolean {
@@ -214,10 +188,8 @@ export class Search {
   #drop(at: number, count: number): void {
     for (const gone of this.#nodes.splice(at, count)) {
       gone.inFlight?.cancel()
-      for (const [op, state] of gone.listens) {
-        this.#host.closeSocket(gone.node, state.sid)
-        op.onNodeLost(gone.node)
-      }
+      this.#endListens(gone)
+      this.#host.unuse(gone.node, this)
     }
   }
 
@@ -245,9 +217,9 @@ export class Search {
 
   #get(n: SearchNode, op: GetOp, now: number): void {
     n.inFlight = this.#host.request(n.node, 'get', { h: this.key, query: { select: [], where: op.where } }, {
-      onReply: (reply) => {
+      onReply: (reply, mentioned) => {
         n.gets.add(op)
-        this.#heard(n, reply, now)
+        this.#heard(n, reply, mentioned)
         if (reply.args.values && reply.args.values.length > 0 && this.#ops.has(op)) op.onValues(reply.args.values)
       },
       onSlow: () => this.#slow(n),
@@ -265,15 +237,16 @@ export class Search {
       if (!n.candidate) wanted++
       if (n.inFlight || synced(n)) continue
       n.inFlight = this.#host.request(n.node, 'find', { target: this.key }, {
-        onReply: (reply) => this.#heard(n, reply, now), onSlow: () => this.#slow(n), onExpired: () => this.#lost(n),
+        onReply: (reply, mentioned) => this.#heard(n, reply, mentioned), onSlow: () => this.#slow(n), onExpired: () => this.#lost(n),
       }, now)
       if (n.inFlight) busy++
     }
   }
 
-  #heard(n: SearchNode, reply: ReplyMessage, _now: number): void {
+  #heard(n: SearchNode, reply: ReplyMessage, mentioned: readonly NodeRecord[]): void {
     n.inFlight = undefined
     n.candidate = false
+    for (const node of mentioned) this.offer(node)
     const { token } = reply.args
     if (token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) {
       n.token = token
@@ -296,22 +269,23 @@ export class Search {
     for (const n of reach) {
       const state = n.puts.get(op)
       if (!state) this.#announce(n, op, now)
-      else if (!state.busy && state.acked && op.permanent) {
-        if (state.nextMs <= now) this.#probe(n, op, state, now)
-        else this.nextMs = Math.min(this.nextMs, state.nextMs)
+      else if (!state.busy && (state.acked || state.refused) && op.permanent) {
+        if (state.nextMs > now) this.nextMs = Math.min(this.nextMs, state.nextMs)
+        else if (state.acked) this.#probe(n, op, state, now)
+        else this.#announce(n, op, now)
       }
     }
     if (!complete || this.#announced.has(op)) return
     const states = reach.map((n) => n.puts.get(op))
-    if (states.length > 0 && states.every((s) => s?.acked)) {
+    if (states.length > 0 && states.every((s) => s?.acked || s?.refused)) {
       this.#announced.add(op)
       if (!op.permanent) this.remove(op)
-      op.onAnnounced(states.length)
+      op.onAnnounced(states.filter((s) => s?.acked).length)
     }
   }
 
   #announce(n: SearchNode, op: PutOp, now: number): void {
-    const state: PutState = n.puts.get(op) ?? { busy: false, acked: false, nextMs: 0 }
+    const state: PutState = n.puts.get(op) ?? { busy: false, acked: false, refused: false, nextMs: 0 }
     state.busy = true
     n.puts.set(op, state)
     // no creation time: the value is young or permanent, and a slow clock of ours would get it dropped (§2.12)
@@ -325,6 +299,7 @@ export class Search {
         n.node.authErrors = 0
         state.busy = false
         state.acked = true
+        state.refused = false
         state.nextMs = n.node.repliedMs + lifetimeMs(outerType(op.value)) - REANNOUNCE_MARGIN_MS
         this.#host.wake(this)
       },
@@ -336,8 +311,17 @@ export class Search {
     }
   }
 
-  /** 401: the token is no longer good. Whoever refuses for the fourth time in a row is not asked any more (§2.8). */
-  #refused(n: SearchNode, op: Op, error: ErrorMessage): void {
+  /**
+   * 401: the token is no longer good. Whoever refuses for the fourth time in a row is not asked any more (§2.8). Who has no room
+   * for us is asked again later, and counts as one that did not take it.
+   */
+  #refused(n: SearchNode, op: PutOp | ListenOp, error: ErrorMessage): void {
+    if (error.code === NO_ROOM) {
+      const nextMs = this.#host.now() + REFUSED_MS
+      if (op.kind === 'put') n.puts.set(op, { busy: false, acked: false, refused: true, nextMs })
+      else n.listens.set(op, { sid: 0, busy: false, refused: true, nextMs })
+      return this.#host.wake(this)
+    }
     n.node.authErrors++
     if (error.code === 401) {
       n.token = undefined
@@ -356,8 +340,8 @@ export class Search {
       this.#host.wake(this)
     }
     this.#host.request(n.node, 'get', { h: this.key, query: { select: [1, 4], where: { id: op.value.id } } }, {
-      onReply: (reply) => {
-        this.#heard(n, reply, now)
+      onReply: (reply, mentioned) => {
+        this.#heard(n, reply, mentioned)
         const row = reply.args.rows?.find((r) => r.id === op.value.id)
         if (!row || row.seq < (op.value.body?.seq ?? 0)) return this.#announce(n, op, n.node.repliedMs)
         const { token } = n
@@ -371,14 +355,21 @@ export class Search {
     }, now) ?? again()
   }
 
-  #listen(n: SearchNode, op: ListenOp, now: number): void {
-    let state = n.listens.get(op)
-    if (state && (state.busy || state.nextMs > now)) {
-      if (!state.busy) this.nextMs = Math.min(this.nextMs, state.nextMs)
-      return
+  #stepListen(op: ListenOp, reach: readonly SearchNode[], now: number): void {
+    let listening = 0
+    for (const n of reach) {
+      if (listening >= LISTEN_NODES) return
+      const state = n.listens.get(op)
+      if (!state?.refused) listening++
+      if (!state || (!state.busy && state.nextMs <= now)) this.#listen(n, op, now)
+      else if (!state.busy) this.nextMs = Math.min(this.nextMs, state.nextMs)
     }
-    if (!state) {
-      state = { sid: this.#host.openSocket(n.node, op), busy: false, nextMs: 0 } // known before the request leaves: pushes come first
+  }
+
+  #listen(n: SearchNode, op: ListenOp, now: number): void {
+    let state: ListenState | undefined = n.listens.get(op)
+    if (!state || state.refused) {
+      state = { sid: this.#host.openSocket(n.node, op, this), busy: false, refused: false, nextMs: 0 } // known before the request leaves: pushes come first
       n.listens.set(op, state)
     }
     const own = state
@@ -414,8 +405,4 @@ export class Search {
     if (n && token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) n.token = token
   }
 
-  /** Nothing alive to ask. */
-  get exhausted(): boolean {
-    return this.#live().length === 0
-  }
 }

@@ -1,70 +1,40 @@
-// Values that this node stores: policies by type, lifetimes, quotas, and who listens. No I/O; signatures were verified before.
-// docs/protocol/01 §3.9, §4.5. Proof: engine/engine.test.ts.
-import { compareBytes, equalBytes } from '@jamikit/core/codec'
+// Values that this node stores: policies by type, lifetimes, and who may have how much. No I/O; signatures were verified before.
+// docs/protocol/01 §3.9, §4.5. Proof: engine/value-store.test.ts, engine/engine.test.ts.
 import type { InfoHash } from '@jamikit/core/contracts'
-import { certificateKey, parseChain } from '@jamikit/core/identity'
-import { MAX_KEYS, MAX_VALUES_PER_KEY, VALUE_OVERHEAD_BYTES } from '../defaults.ts'
-import { encodeBody, outerType, sameValue, type Value, valueSize } from '../wire/value.ts'
+import { KEY_OVERHEAD_BYTES, MAX_CERTIFICATES_PER_KEY, MAX_KEYS, MAX_LOOKED_AT, MAX_VALUES_PER_KEY, VALUE_OVERHEAD_BYTES } from '../defaults.ts'
+import { matches, type Where } from '../wire/query.ts'
+import { outerType, sameValue, type Value, valueSize } from '../wire/value.ts'
+import { DueQueue } from './due-queue.ts'
+import { KeyRoom, OWN, type StoredValue } from './key-room.ts'
+import { CERTIFICATE, isCertificateFor, lifetimeMs, mayReplace } from './policies.ts'
 
-const MINUTE = 60_000
-const LIFETIMES: ReadonlyMap<number, number> = new Map([
-  [1, 5 * MINUTE], [2, 15 * MINUTE], [3, 5 * MINUTE], [4, 7 * 24 * 60 * MINUTE], [5, MINUTE], [8, 7 * 24 * 60 * MINUTE],
-])
-export const CERTIFICATE = 8
+export type { StoredValue }
+export { CERTIFICATE, lifetimeMs, mayReplace }
+
 /** What stays of a full store. */
 const ROOM = 0.9
-/** With more values than this, ends are looked for once a second only. */
-const MANY = 4096
-const EXPIRY_STEP_MS = 1000
 
-/** How long a value of an outer type lives after it was put, ms. */
-export function lifetimeMs(type: number): number {
-  return LIFETIMES.get(type) ?? 10 * MINUTE
-}
+/** `refused`: the rules of its type; `full`: its source has used up its share of what there is. */
+export type StoreOutcome = 'stored' | 'edited' | 'refreshed' | 'refused' | 'full'
 
-export interface StoredValue {
-  value: Value
-  createdMs: number
-  expiresMs: number
-  /** Who is charged; undefined for our own. */
+export interface PutOptions {
+  /** Not in the future. */
+  readonly createdMs: number
+  /** Undefined for our own values, which have no quota and (`permanent`) no end. */
   readonly source: string | undefined
-  size: number
-}
-
-export type StoreOutcome = 'stored' | 'edited' | 'refreshed' | 'refused'
-
-/** True when a certificate value may stand at this key. */
-function isCertificateFor(key: InfoHash, value: Value): boolean {
-  try {
-    const leaf = parseChain(value.body?.data ?? new Uint8Array(0))[0]
-    return leaf.shortId === key || certificateKey(leaf.longId as Parameters<typeof certificateKey>[0]) === key
-  } catch {
-    return false
-  }
-}
-
-function sameCertificateKey(a: Value, b: Value): boolean {
-  try {
-    return parseChain(a.body?.data ?? new Uint8Array(0))[0].longId === parseChain(b.body?.data ?? new Uint8Array(0))[0].longId
-  } catch {
-    return false
-  }
-}
-
-/** The edit rule: only the same signer with a higher number, or the same bytes. */
-export function mayReplace(old: Value, next: Value): boolean {
-  if (outerType(old) === CERTIFICATE) return sameCertificateKey(old, next)
-  const [a, b] = [old.body, next.body]
-  if (!a?.owner || !b?.owner || !equalBytes(a.owner, b.owner)) return false
-  return b.seq > a.seq || (b.seq === a.seq && compareBytes(encodeBody(a), encodeBody(b)) === 0)
+  /** Default: the source is a network of its own. */
+  readonly network?: string
+  readonly permanent?: boolean
+  /** A certificate whose signature was checked. */
+  readonly vouched?: boolean
 }
 
 export class ValueStore {
-  readonly #keys = new Map<InfoHash, Map<bigint, StoredValue>>() // bounded by MAX_KEYS, MAX_VALUES_PER_KEY and the byte quota
-  readonly #bySource = new Map<string, number>() // bytes; bounded by the stored values
+  readonly #keys = new Map<InfoHash, KeyRoom>() // bounded by MAX_KEYS, MAX_VALUES_PER_KEY and the byte quota
+  readonly #charged = new Map<string, { bytes: number; bySource: Map<string, number> }>() // by network; bounded by the stored values
+  readonly #due = new DueQueue<StoredValue>() // the same
   readonly #maxBytes: number
   #bytes = 0
-  #nextExpiryMs = Number.POSITIVE_INFINITY
 
   /** @param maxBytes of values of others */
   constructor(maxBytes: number) {
@@ -80,121 +50,188 @@ export class ValueStore {
   }
 
   values(key: InfoHash): StoredValue[] {
-    return [...(this.#keys.get(key)?.values() ?? [])]
+    return this.#keys.get(key)?.all() ?? []
   }
 
+  /** The first one under this id. */
   get(key: InfoHash, id: bigint): StoredValue | undefined {
-    return this.#keys.get(key)?.get(id)
+    return this.#keys.get(key)?.withId(id)[0]
+  }
+
+  /** Whether exactly this one is here. */
+  holds(key: InfoHash, value: Value): boolean {
+    return this.#keys.get(key)?.withId(value.id).some((s) => sameValue(s.value, value)) ?? false
+  }
+
+  /** What an answer shows: of every network in turn, the newest first, as many as fit; one always does. */
+  select(key: InfoHash, where: Where, maxCount: number, maxBytes: number): Value[] {
+    const room = this.#keys.get(key)
+    if (!room) return []
+    const out: Value[] = []
+    let bytes = 0
+    let looked = 0
+    for (const { value } of where.id === undefined ? room.fair() : room.withId(where.id)) {
+      if (out.length >= maxCount || ++looked > MAX_LOOKED_AT) break
+      if (!matches(where, value)) continue
+      bytes += valueSize(value)
+      if (out.length > 0 && bytes > maxBytes) break
+      out.push(value)
+    }
+    return out
   }
 
   /** When `expire` should run next, ms. */
   get nextExpiryMs(): number {
-    return this.#nextExpiryMs
+    return this.#due.nextAt
   }
 
-  /** @param createdMs not in the future; @param source undefined for our own values, which have no quota and (`permanent`) no end */
-  put(key: InfoHash, value: Value, now: number, options: { createdMs: number; source: string | undefined; permanent?: boolean }): StoreOutcome {
-    const life = lifetimeMs(outerType(value))
-    const expiresMs = options.permanent ? Number.POSITIVE_INFINITY : options.createdMs + life
+  put(key: InfoHash, value: Value, now: number, options: PutOptions): StoreOutcome {
+    const { source, network = source ?? OWN } = options
+    const type = outerType(value)
+    const expiresMs = options.permanent ? Number.POSITIVE_INFINITY : options.createdMs + lifetimeMs(type)
     if (expiresMs < now) return 'refused'
     const at = this.#keys.get(key)
-    const old = at?.get(value.id)
-    if (old && sameValue(old.value, value)) {
-      old.createdMs = now
-      old.expiresMs = Math.max(old.expiresMs, expiresMs)
+    const same = at?.withId(value.id).find((s) => sameValue(s.value, value))
+    if (same) {
+      same.createdMs = now
+      this.#until(same, Math.max(same.expiresMs, expiresMs))
       return 'refreshed'
     }
-    if (outerType(value) === CERTIFICATE && !isCertificateFor(key, value)) return 'refused'
-    if (old && options.source !== undefined && !mayReplace(old.value, value)) return 'refused'
-    if (!at && this.#keys.size >= MAX_KEYS) return 'refused'
-    if (!old && (at?.size ?? 0) >= MAX_VALUES_PER_KEY) return 'refused'
-    if (old) this.#forget(key, old)
-    const size = valueSize(value) + VALUE_OVERHEAD_BYTES
-    const stored: StoredValue = { value, createdMs: options.createdMs, expiresMs, source: options.source, size }
-    const map = this.#keys.get(key) ?? new Map<bigint, StoredValue>()
-    map.set(value.id, stored)
-    this.#keys.set(key, map)
-    if (options.source !== undefined) {
-      this.#bytes += size
-      this.#bySource.set(options.source, (this.#bySource.get(options.source) ?? 0) + size)
-    }
-    this.#nextExpiryMs = Math.min(this.#nextExpiryMs, expiresMs)
+    if (type === CERTIFICATE && !isCertificateFor(key, value)) return 'refused'
+    const old = type === CERTIFICATE ? at?.withId(value.id).find((s) => mayReplace(s.value, value, options.vouched ?? false) || (source === undefined && s.source === undefined)) : at?.get(value.id)
+    if (old && source !== undefined && !mayReplace(old.value, value, options.vouched ?? false)) return 'refused'
+    if (!old && !this.#admits(at, type, network, source)) return 'full'
+    if (old) this.#forget(old)
+    const room = this.#keys.get(key) ?? new KeyRoom()
+    const size = valueSize(value) + VALUE_OVERHEAD_BYTES + (room.size === 0 ? KEY_OVERHEAD_BYTES : 0)
+    const stored: StoredValue = { key, value, createdMs: options.createdMs, expiresMs, source, network, size, newer: undefined, older: undefined }
+    room.add(stored)
+    this.#keys.set(key, room)
+    this.#charge(stored, size)
+    this.#due.set(stored, expiresMs)
     return old ? 'edited' : 'stored'
+  }
+
+  /** Makes room at a full key at the cost of the network that has most there. False when that is the one that asks. */
+  #admits(at: KeyRoom | undefined, type: number, network: string, source: string | undefined): boolean {
+    if (!at && this.#keys.size >= MAX_KEYS) {
+      if (source === undefined) return false
+      this.#evict(this.#bytes * ROOM, [])
+      return this.#keys.size < MAX_KEYS
+    }
+    if (!at) return true
+    if (type === CERTIFICATE && at.certificates.size >= MAX_CERTIFICATES_PER_KEY) return false
+    if (type === CERTIFICATE && source !== undefined && [...at.certificates].filter((s) => s.network === network).length >= MAX_CERTIFICATES_PER_KEY / 4) return false
+    if (at.size < MAX_VALUES_PER_KEY) return true
+    const heaviest = at.heaviest()
+    if (source === undefined || !heaviest || heaviest.size <= at.count(network) + 1) return false
+    this.#forget(heaviest.oldest)
+    return true
+  }
+
+  #until(stored: StoredValue, expiresMs: number): void {
+    stored.expiresMs = expiresMs
+    this.#due.set(stored, expiresMs)
   }
 
   /** False when the value is not here. */
   refresh(key: InfoHash, id: bigint, now: number): boolean {
-    const stored = this.get(key, id)
-    if (!stored) return false
-    stored.createdMs = now
-    stored.expiresMs = Math.max(stored.expiresMs, now + lifetimeMs(outerType(stored.value)))
-    return true
+    const found = this.#keys.get(key)?.withId(id) ?? []
+    for (const stored of found) {
+      stored.createdMs = now
+      this.#until(stored, Math.max(stored.expiresMs, now + lifetimeMs(outerType(stored.value))))
+    }
+    return found.length > 0
   }
 
+  /** Takes back one of our own. */
   remove(key: InfoHash, id: bigint): void {
-    const stored = this.get(key, id)
-    if (stored) this.#forget(key, stored)
+    for (const stored of this.#keys.get(key)?.withId(id) ?? []) if (stored.source === undefined) this.#forget(stored)
   }
 
-  /** Removes what is over, and, when over quota, the values nearest to their end of the heaviest source. */
+  /** Our own values without an end. */
+  permanent(): StoredValue[] {
+    const out: StoredValue[] = []
+    for (const room of this.#keys.values()) for (const s of room.all()) if (s.expiresMs === Number.POSITIVE_INFINITY) out.push(s)
+    return out
+  }
+
+  /** Removes what is over, and, when over quota, makes room. */
   expire(now: number): { key: InfoHash; value: Value }[] {
     const gone: { key: InfoHash; value: Value }[] = []
-    if (now >= this.#nextExpiryMs) {
-      this.#nextExpiryMs = Number.POSITIVE_INFINITY
-      for (const [key, map] of this.#keys) {
-        for (const stored of map.values()) {
-          if (stored.expiresMs <= now) {
-            gone.push({ key, value: stored.value })
-            this.#forget(key, stored)
-          } else this.#nextExpiryMs = Math.min(this.#nextExpiryMs, stored.expiresMs)
-        }
-      }
-      if (this.#bytes > MANY * VALUE_OVERHEAD_BYTES) this.#nextExpiryMs = Math.max(this.#nextExpiryMs, now + EXPIRY_STEP_MS)
+    for (let stored = this.#due.take(now); stored; stored = this.#due.take(now)) {
+      gone.push({ key: stored.key, value: stored.value })
+      this.#forget(stored)
     }
-    if (this.#bytes > this.#maxBytes) this.#evict(gone)
+    if (this.#bytes > this.#maxBytes) this.#evict(this.#maxBytes * ROOM, gone)
     return gone
   }
 
-  /** Makes room for a while, so that a full store is not searched through for every value. */
-  #evict(gone: { key: InfoHash; value: Value }[]): void {
-    const bySource = new Map<string, { key: InfoHash; stored: StoredValue }[]>() // bounded by the stored values
-    for (const [key, map] of this.#keys) {
-      for (const stored of map.values()) {
+  /**
+   * Makes room for a while, so that a full store is not searched through for every value: the networks that have most give, down to
+   * what the others have; in a network its heaviest sources; of a source what is nearest to its end.
+   */
+  #evict(target: number, gone: { key: InfoHash; value: Value }[]): void {
+    const bySource = new Map<string, StoredValue[]>() // bounded by the stored values
+    for (const room of this.#keys.values()) {
+      for (const stored of room.all()) {
         if (stored.source === undefined) continue
         const list = bySource.get(stored.source)
-        if (list) list.push({ key, stored })
-        else bySource.set(stored.source, [{ key, stored }])
+        if (list) list.push(stored)
+        else bySource.set(stored.source, [stored])
       }
     }
-    for (const list of bySource.values()) list.sort((a, b) => b.stored.expiresMs - a.stored.expiresMs) // nearest to its end last
-    const sources = [...this.#bySource].sort((a, b) => b[1] - a[1])
-    const target = this.#maxBytes * ROOM
-    let top = 0
-    for (let k = 0; k < sources.length; k++) {
-      top += sources[k]?.[1] ?? 0
-      const level = (target - (this.#bytes - top)) / (k + 1) // what the k + 1 heaviest may keep, each
-      if (level < (sources[k + 1]?.[1] ?? 0)) continue
-      for (const [source] of sources.slice(0, k + 1)) {
-        const list = bySource.get(source) ?? []
-        while ((this.#bySource.get(source) ?? 0) > level) {
+    const networks = new Map([...this.#charged].map(([network, { bytes }]) => [network, bytes]))
+    const level = levelFor(networks, target)
+    for (const [network, bytes] of networks) {
+      if (bytes <= level) continue
+      const sources = new Map(this.#charged.get(network)?.bySource ?? [])
+      const each = levelFor(sources, level)
+      for (const [source, held] of sources) {
+        if (held <= each) continue
+        const list = (bySource.get(source) ?? []).sort((a, b) => b.expiresMs - a.expiresMs) // nearest to its end last
+        while ((this.#charged.get(network)?.bySource.get(source) ?? 0) > each) {
           const victim = list.pop()
           if (!victim) break
-          gone.push({ key: victim.key, value: victim.stored.value })
-          this.#forget(victim.key, victim.stored)
+          gone.push({ key: victim.key, value: victim.value })
+          this.#forget(victim)
         }
       }
-      return
     }
   }
 
-  #forget(key: InfoHash, stored: StoredValue): void {
-    const map = this.#keys.get(key)
-    map?.delete(stored.value.id)
-    if (map?.size === 0) this.#keys.delete(key)
-    if (stored.source === undefined) return
-    this.#bytes -= stored.size
-    const left = (this.#bySource.get(stored.source) ?? 0) - stored.size
-    if (left > 0) this.#bySource.set(stored.source, left)
-    else this.#bySource.delete(stored.source)
+  #charge({ source, network }: StoredValue, bytes: number): void {
+    if (source === undefined) return
+    this.#bytes += bytes
+    const of = this.#charged.get(network) ?? { bytes: 0, bySource: new Map<string, number>() }
+    this.#charged.set(network, of)
+    of.bytes += bytes
+    const left = (of.bySource.get(source) ?? 0) + bytes
+    if (left > 0) of.bySource.set(source, left)
+    else of.bySource.delete(source)
+    if (of.bySource.size === 0) this.#charged.delete(network)
   }
+
+  #forget(stored: StoredValue): void {
+    const room = this.#keys.get(stored.key)
+    this.#due.delete(stored)
+    if (!room?.delete(stored)) return
+    if (room.size === 0) this.#keys.delete(stored.key)
+    this.#charge(stored, -stored.size)
+  }
+}
+
+/** What each may keep at most so that all together keep `target`. */
+function levelFor(held: ReadonlyMap<string, number>, target: number): number {
+  const sizes = [...held.values()].sort((a, b) => b - a)
+  let rest = sizes.reduce((a, b) => a + b, 0)
+  if (rest <= target) return Number.POSITIVE_INFINITY
+  let top = 0
+  for (const [k, size] of sizes.entries()) {
+    top += size
+    rest -= size
+    const level = (target - rest) / (k + 1) // what the k + 1 heaviest may keep, each
+    if (level >= (sizes[k + 1] ?? 0)) return level
+  }
+  return 0
 }

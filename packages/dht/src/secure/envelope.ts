@@ -17,7 +17,7 @@ export async function sealValue(crypto: Crypto, id: bigint, put: DhtPut): Promis
   if (encryptTo && !sign) throw new JamiError('ERR_ARGUMENT', 'encryptTo: needs sign, since encrypted values are signed')
   const outer = { id, priority: put.priority ?? 0, pushType: put.pushType ?? '' }
   const plain: ValueBody = {
-    type: put.type ?? 0, data: put.data.slice(), userType: put.userType ?? '', owner: sign?.publicKey, seq: 0,
+    type: put.type ?? 0, data: put.data.slice(), userType: put.userType ?? '', owner: sign?.publicKey, seq: sign ? (put.seq ?? 0) : 0,
     to: encryptTo && shortIdOf(encryptTo), signature: undefined,
   }
   const body = sign ? { ...plain, signature: await crypto.sign(sign, encodeBody(plain)) } : plain
@@ -38,7 +38,7 @@ function shown(id: bigint, body: ValueBody, encrypted: boolean): DhtValue {
  * names us as receiver and is signed. Undefined for everything else.
  */
 export async function openValue(crypto: Crypto, value: Value, key: PrivateKey | undefined): Promise<DhtValue | undefined> {
-  if (value.body) return shown(value.id, value.body, false)
+  if (value.body) return clearValue(value)
   if (!key || !value.cypher) return undefined
   try {
     const body = decodeContent(await crypto.decrypt(key, value.cypher))
@@ -47,4 +47,9 @@ export async function openValue(crypto: Crypto, value: Value, key: PrivateKey | 
   } catch {
     return undefined // not for us, or damaged: indistinguishable on purpose
   }
+}
+
+/** The same without a key: undefined for an encrypted one. */
+export function clearValue(value: Value): DhtValue | undefined {
+  return value.body && shown(value.id, value.body, false)
 }

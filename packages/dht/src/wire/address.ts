@@ -57,6 +57,12 @@ export function sourceKey(a: SocketAddress): string {
   return bytes ? bytes.subarray(0, 8).join('.') : a.host
 }
 
+/** The network an address belongs to, for shares and votes: an IPv4 /24, an IPv6 /48. */
+export function networkKey(a: SocketAddress): string {
+  const bytes = hostToBytes(a.host)
+  return bytes ? bytes.subarray(0, bytes.length === 4 ? 3 : 6).join(bytes.length === 4 ? '.' : ':') : a.host
+}
+
 /** Addresses that no datagram can honestly come from. Private and loopback ones are fine. */
 export function isMartian(a: SocketAddress): boolean {
   if (a.port < 1 || a.port > 65535) return true

@@ -1,7 +1,8 @@
 // Putting values together from fragments: in any order, before or after their header, bounded in bytes, packets and time.
 // A pure machine: time comes in, complete messages come out. docs/protocol/01 §2.9. Proof: wire/message.test.ts.
+import { JamiError } from '@jamikit/core/base'
 import type { SocketAddress } from '@jamikit/core/contracts'
-import { addressKey } from './address.ts'
+import { addressKey, networkKey, sourceKey } from './address.ts'
 import type { FragmentMessage, ReplyMessage, RequestMessage } from './message.ts'
 import { decodeValue, MAX_PACKED_BYTES, type Value } from './value.ts'
 
@@ -9,14 +10,17 @@ const EARLY_BYTES = 122_912
 const EARLY_PARTS = 98
 const LIFE_MS = 10_000
 const IDLE_MS = 3_000
-/** Sessions at once, and of one sender. */
+/** Sessions at once, of one sender, and of one network; answers to our own requests have as many again for themselves. */
 export const MAX_SESSIONS = 1024
 export const MAX_SESSIONS_PER_SOURCE = 64
+export const MAX_SESSIONS_PER_NETWORK = 256
+/** How often sessions are searched for those that are over, ms. */
+const LOOK_MS = 500
 /** Bytes announced by one header. */
 const MAX_MESSAGE_BYTES = 4 << 20
 /** Pieces of one value; the largest has 52. */
 export const MAX_PIECES = 256
-/** Bytes that all sessions hold. */
+/** Bytes that all sessions of requests hold; answers to our own requests have as many again. */
 export const MAX_HELD_BYTES = 64 << 20
 
 type Whole = RequestMessage | ReplyMessage
@@ -29,7 +33,8 @@ interface Slot {
 }
 
 interface Session {
-  readonly source: string
+  readonly sources: readonly string[]
+  readonly asked: boolean
   readonly startedMs: number
   lastMs: number
   header: Whole | undefined
@@ -41,16 +46,18 @@ interface Session {
 }
 
 export class FragmentAssembler {
-  readonly #sessions = new Map<string, Session>() // bounded by MAX_SESSIONS
-  #held = 0
+  readonly #sessions = new Map<string, Session>() // bounded by MAX_SESSIONS, twice
+  readonly #counts = new Map<string, number>() // sessions by source, network and kind; bounded by the sessions
+  readonly #heldBy = { asked: 0, others: 0 }
+  #lookMs = Number.NEGATIVE_INFINITY
 
   get size(): number {
     return this.#sessions.size
   }
 
-  /** Bytes held; bounded by MAX_HELD_BYTES. */
+  /** Bytes held; bounded by MAX_HELD_BYTES, twice. */
   get heldBytes(): number {
-    return this.#held
+    return this.#heldBy.asked + this.#heldBy.others
   }
 
   /** True when a fragment from there belongs to something that has begun. */
@@ -62,21 +69,27 @@ export class FragmentAssembler {
     const session = this.#sessions.get(k)
     if (!session) return
     this.#sessions.delete(k)
-    this.#held -= session.held
+    this.#heldBy[session.asked ? 'asked' : 'others'] -= session.held
+    for (const source of session.sources) {
+      const left = (this.#counts.get(source) ?? 1) - 1
+      if (left > 0) this.#counts.set(source, left)
+      else this.#counts.delete(source)
+    }
   }
 
   #keep(session: Session, bytes: number): boolean {
-    if (this.#held + bytes > MAX_HELD_BYTES) return false
+    const kind = session.asked ? 'asked' : 'others'
+    if (this.#heldBy[kind] + bytes > MAX_HELD_BYTES) return false
     session.held += bytes
-    this.#held += bytes
+    this.#heldBy[kind] += bytes
     return true
   }
 
-  /** A header that announces sizes. Gives the message when its fragments came before. */
-  header(message: Whole, from: SocketAddress, now: number): Whole | undefined {
+  /** A header that announces sizes. Gives the message when its fragments came before. @param asked it answers a request of ours */
+  header(message: Whole, from: SocketAddress, now: number, asked = false): Whole | undefined {
     const sizes = message.args.sizes ?? []
     if (sizes.reduce((a, b) => a + b, 0) > MAX_MESSAGE_BYTES) return undefined
-    const session = this.#open(message.tid, from, now)
+    const session = this.#open(message.tid, from, now, asked)
     if (!session) return undefined
     session.header = message
     session.slots = new Map()
@@ -84,15 +97,15 @@ export class FragmentAssembler {
     const { early } = session
     session.early = []
     session.earlyBytes = 0
-    this.#held -= session.held // what came for a former header is forgotten
+    this.#heldBy[session.asked ? 'asked' : 'others'] -= session.held // what came for a former header is forgotten
     session.held = 0
     for (const part of early) this.#put(session, part)
     return this.#complete(message.tid, from, session)
   }
 
   /** A fragment; gives the message that it completes. */
-  fragment(message: FragmentMessage, from: SocketAddress, now: number): Whole | undefined {
-    const session = this.#open(message.tid, from, now)
+  fragment(message: FragmentMessage, from: SocketAddress, now: number, asked = false): Whole | undefined {
+    const session = this.#open(message.tid, from, now, asked)
     if (!session) return undefined
     session.lastMs = now
     for (const part of message.parts) {
@@ -111,19 +124,20 @@ export class FragmentAssembler {
 
   /** Drops what took too long. */
   expire(now: number): void {
+    this.#lookMs = now + LOOK_MS
     for (const [k, s] of this.#sessions) if (now - s.startedMs > LIFE_MS || now - s.lastMs > IDLE_MS) this.#close(k)
   }
 
-  #open(tid: number, from: SocketAddress, now: number): Session | undefined {
+  #open(tid: number, from: SocketAddress, now: number, asked: boolean): Session | undefined {
     const k = key(tid, from)
     const known = this.#sessions.get(k)
     if (known) return known
-    this.expire(now)
-    if (this.#sessions.size >= MAX_SESSIONS) return undefined
-    let ofSource = 0
-    for (const s of this.#sessions.values()) if (s.source === from.host) ofSource++
-    if (ofSource >= MAX_SESSIONS_PER_SOURCE) return undefined
-    const session: Session = { source: from.host, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0, held: 0 }
+    if (now >= this.#lookMs) this.expire(now)
+    const kind = asked ? 'asked' : 'others'
+    const bounds = [[`${kind}|`, MAX_SESSIONS], [`${kind}|${sourceKey(from)}`, MAX_SESSIONS_PER_SOURCE], [`${kind}|n${networkKey(from)}`, MAX_SESSIONS_PER_NETWORK]] as const
+    if (bounds.some(([source, most]) => (this.#counts.get(source) ?? 0) >= most)) return undefined
+    for (const [source] of bounds) this.#counts.set(source, (this.#counts.get(source) ?? 0) + 1)
+    const session: Session = { sources: bounds.map(([source]) => source), asked, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0, held: 0 }
     this.#sessions.set(k, session)
     return session
   }
@@ -134,10 +148,12 @@ export class FragmentAssembler {
     for (const slot of session.slots.values()) if (slot.got < slot.size) return undefined
     this.#close(key(tid, from))
     const values: Value[] = [...(header.args.values ?? [])]
-    try {
-      for (const slot of session.slots.values()) values.push(decodeValue(join(slot)))
-    } catch {
-      return undefined // a value that does not parse aborts the whole message
+    for (const slot of session.slots.values()) {
+      try {
+        values.push(decodeValue(join(slot)))
+      } catch (error) {
+        if (!(error instanceof JamiError)) throw error // else: a value that cannot be read costs itself
+      }
     }
     const { sizes: _, ...args } = header.args
     return { ...header, args: { ...args, values } }

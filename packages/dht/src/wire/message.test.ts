@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { JamiError } from '@jamikit/core/base'
-import { decodeMsgpack, encodeMsgpack, fromHex, type MsgpackInput, MsgpackExt, toHex, utf8 } from '@jamikit/core/codec'
+import { concatBytes, decodeMsgpack, encodeMsgpack, fromHex, type MsgpackInput, MsgpackExt, toHex, utf8 } from '@jamikit/core/codec'
 import fc from 'fast-check'
 import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bytesToHost, hostToBytes, isMartian, sourceKey } from './address.ts'
-import { FragmentAssembler, MAX_HELD_BYTES, MAX_PIECES, MAX_SESSIONS_PER_SOURCE } from './fragments.ts'
+import { FragmentAssembler, MAX_HELD_BYTES, MAX_PIECES, MAX_SESSIONS, MAX_SESSIONS_PER_NETWORK, MAX_SESSIONS_PER_SOURCE } from './fragments.ts'
 import { decodeMessage, type DhtMessage, encodeError, encodeMessage, type RequestMessage } from './message.ts'
 import { decodeNodes, encodeNodes } from './node-info.ts'
 import { decodeValue, encodeBody, encodeValue } from './value.ts'
@@ -82,13 +82,35 @@ describe('tolerance', () => {
     const m = decodeMessage(encodeMsgpack({ a: { id: fromHex(ID), values: [{ id: 1 }, { id: 2, dat: { body: { type: 0, data: utf8('x') } } }] }, q: 'put', t: 1 }))
     expect(m).toMatchObject({ args: { values: [{ id: 2n }] } })
   })
+
+  it('one bad node, row, id, size, part, or list of a datagram costs itself, not the datagram', () => {
+    const node = encodeNodes([{ id: ID as never, address: { host: '10.0.0.7', port: 9, family: 4 } }])
+    const reply = (r: Record<string, MsgpackInput>) => decodeMessage(encodeMsgpack({ r: { id: fromHex(ID), token: utf8('t'), ...r }, t: 1, y: 'r' }))
+    expect(reply({ n4: concatBytes(node, new Uint8Array(25)), n6: new Uint8Array(3) })).toMatchObject({ args: { n4: [{ id: ID }], n6: [], token: utf8('t') } })
+    expect(reply({ n4: 'x'.repeat(10), n6: 5, sa: 'no' })).toMatchObject({ args: { n4: [], n6: [], token: utf8('t') } })
+    expect(reply({ fileds: { f: [1, 4], v: [7, 0, 'x', 0, 8, -1, 9, 3, 10] } })).toMatchObject({ args: { rows: [{ id: 7n, seq: 0 }, { id: 9n, seq: 3 }] } })
+    expect(reply({ fileds: 1, values: [-5, 31] })).toMatchObject({ args: { rows: [], sizes: [0, 31] } })
+    expect(decodeMessage(encodeMsgpack({ a: { id: fromHex(ID), sid: 1, exp: [1, 'x', 2] }, q: 'update', t: 1 }))).toMatchObject({ args: { expired: [1n, 2n] } })
+    const parts = new Map<MsgpackInput, MsgpackInput>([[0, { o: -1, d: utf8('x') }], [1, { o: 0, d: utf8('y') }], [2, 3]])
+    expect(decodeMessage(encodeMsgpack({ p: parts, t: 1, y: 'p' }))).toMatchObject({ kind: 'fragment', parts: [{ index: 1 }] })
+  })
+
+  it('one bad value among fragments costs itself', () => {
+    const good = encodeValue({ id: 2n, priority: 0, pushType: '', cypher: new Uint8Array(700), body: undefined })
+    const assembler = new FragmentAssembler()
+    const header = { kind: 'request' as const, name: 'put' as const, tid: 1, network: 0, client: false, args: { id: ID as never, values: [], sizes: [10, good.length] } }
+    expect(assembler.header(header, from, 0)).toBeUndefined()
+    const piece = (index: number, bytes: Uint8Array) => assembler.fragment({ kind: 'fragment', tid: 1, network: 0, client: false, parts: [{ index, offset: 0, bytes }] }, from, 0)
+    expect(piece(0, new Uint8Array(10).fill(0xc1))).toBeUndefined()
+    expect(piece(1, good)?.args.values?.map((v) => v.id)).toEqual([2n])
+  })
 })
 
 it.each([
   ['no map', encodeMsgpack([1])], ['nothing', new Uint8Array(0)], ['no id', encodeMsgpack({ a: {}, q: 'ping', t: 1 })], ['an unknown request', encodeMsgpack({ a: { id: fromHex(ID) }, q: 'dance', t: 1 })],
   ['a wrong y', encodeMsgpack({ a: { id: fromHex(ID) }, q: 'ping', y: 'z' })], ['an error without text list', encodeMsgpack({ e: 1, r: { id: fromHex(ID) } })],
   ['a where on the sequence number', encodeMsgpack({ a: { id: fromHex(ID), h: fromHex(ID), q: { s: [], w: [{ f: 4, v: 1 }] } }, q: 'get', t: 1 })],
-  ['compact nodes of a broken length', encodeMsgpack({ r: { id: fromHex(ID), n4: new Uint8Array(25) }, t: 1 })], ['an extension', encodeMsgpack(new MsgpackExt(1, new Uint8Array(1)))],
+  ['an extension', encodeMsgpack(new MsgpackExt(1, new Uint8Array(1)))],
 ])('DHT-6 drops %s with a typed error', (_what, bytes) => {
   expect(() => decodeMessage(bytes)).toThrow(JamiError)
 })
@@ -173,10 +195,24 @@ describe('fragments of somebody hostile', () => {
     expect([assembler.heldBytes, assembler.size]).toEqual([0, 0])
   })
 
+  it('DHT-27 a network has a quarter of the sessions, and answers to our own requests have room of their own', () => {
+    const assembler = new FragmentAssembler()
+    const open = (host: string, tid: number, asked = false) => {
+      const before = assembler.size
+      assembler.fragment(piece(0, 0, 1, tid), { ...from, host }, 0, asked)
+      return assembler.size - before
+    }
+    for (let host = 0; host < 200; host++) for (let tid = 0; tid < 70; tid++) open(`10.1.0.${host}`, tid)
+    expect(assembler.size).toBe(MAX_SESSIONS_PER_NETWORK)
+    expect(open('10.2.0.1', 1)).toBe(1)
+    for (let net = 3; net < 20; net++) for (let host = 0; host < 8; host++) for (let tid = 0; tid < 64; tid++) open(`10.${net}.0.${host}`, tid)
+    expect([assembler.size, open('10.200.0.1', 1), open('10.200.0.1', 1, true)]).toEqual([MAX_SESSIONS, 0, 1])
+  })
+
   it('DHT-27 all sources together hold 64 MiB at most, and get it back', () => {
     const assembler = new FragmentAssembler()
     for (let host = 0; host < 40; host++) {
-      const source = { ...from, host: `10.1.0.${host}` }
+      const source = { ...from, host: `10.1.${host}.1` }
       assembler.header(header(Array<number>(60).fill(60_000)), source, 0)
       for (let index = 0; index < 60; index++) assembler.fragment(piece(index, 0, 59_000), source, 0)
     }

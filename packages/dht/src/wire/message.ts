@@ -1,6 +1,6 @@
 // Datagrams: requests, replies, errors, fragments. Key order as the reference emits it, any order accepted. Pure.
 // docs/protocol/01 §2. Proof: wire/message.test.ts (captured packets re-encode exactly, refusal table, fuzz).
-import { codecError } from '@jamikit/core/base'
+import { codecError, JamiError } from '@jamikit/core/base'
 import { asArray, asBool, asBytes, asInt, asMap, asString, asU64, decodeMsgpack, encodeMsgpack, fromHex, type MsgpackInput, type MsgpackMap, MsgpackRaw, type MsgpackValue, toHex } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
 import { decodeNodes, encodeNodes, type NodeInfo } from './node-info.ts'
@@ -142,8 +142,23 @@ function u32(v: MsgpackValue | undefined, field: string): number {
   return new DataView(b.buffer, b.byteOffset, 4).getUint32(0)
 }
 
+/** Reads what may be wrong without making the rest worthless: undefined when it is. Errors that are no refusals of the codec pass. */
+function lenient<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof JamiError && (error.code === 'ERR_CODEC' || error.code === 'ERR_LIMIT')) return undefined
+    throw error
+  }
+}
+
+/** The elements that can be read. @throws ERR_CODEC when it is no list */
+function each<T>(v: MsgpackValue, field: string, read: (item: MsgpackValue) => T, max?: number): T[] {
+  return asArray(v, field, max).flatMap((item) => lenient(() => [read(item)]) ?? [])
+}
+
 function ids(v: MsgpackValue, field: string): bigint[] {
-  return asArray(v, field).map((id) => asU64(id, field))
+  return each(v, field, (id) => asU64(id, field))
 }
 
 function parseArguments(map: MsgpackMap, reply: boolean): Arguments {
@@ -162,28 +177,24 @@ function parseArguments(map: MsgpackMap, reply: boolean): Arguments {
   on('token', (v) => { a.token = asBlob(v, 'token', 1024) })
   on('re', (v) => { a.refreshed = ids(v, 're') })
   on('exp', (v) => { a.expired = ids(v, 'exp') })
-  on('sa', (v) => { a.sa = asBytes(v, 'sa', { max: 28 }) })
   on('w', (v) => {
     a.want = asArray(v, 'w', 16).flatMap((f) => (f === 2 ? [4 as const] : f === 10 || f === 23 || f === 24 || f === 28 || f === 30 ? [6 as const] : []))
   })
   if (reply) {
-    on('n4', (v) => { a.n4 = decodeNodes(asBlob(v, 'n4'), 4) })
-    on('n6', (v) => { a.n6 = decodeNodes(asBlob(v, 'n6'), 6) })
-    on('fileds', (v) => { a.rows = parseIdSeqRows(v) })
-  }
+    // what a reply tells beside its answer: a bad part costs itself (§2.1)
+    on('sa', (v) => { a.sa = lenient(() => asBytes(v, 'sa', { max: 28 })) ?? new Uint8Array(0) })
+    on('n4', (v) => { a.n4 = lenient(() => decodeNodes(asBlob(v, 'n4'), 4)) ?? [] })
+    on('n6', (v) => { a.n6 = lenient(() => decodeNodes(asBlob(v, 'n6'), 6)) ?? [] })
+    on('fileds', (v) => { a.rows = lenient(() => parseIdSeqRows(v)) ?? [] })
+  } else on('sa', (v) => { a.sa = asBytes(v, 'sa', { max: 28 }) })
   on('values', (v) => {
     const list = asArray(v, 'values', MAX_VALUES)
     const whole: Value[] = []
     const sizes: number[] = []
     for (const item of list) {
-      if (typeof item === 'number') sizes.push(asInt(item, 'value size', 0, 0xffffffff))
-      else {
-        try {
-          whole.push(parseValue(item))
-        } catch {
-          // one bad value costs itself (§2.1)
-        }
-      }
+      // one bad value costs itself (§2.1); sizes keep their places, which are the indexes of their fragments
+      if (typeof item === 'number') sizes.push(lenient(() => asInt(item, 'value size', 0, 0xffffffff)) ?? 0)
+      else whole.push(...(lenient(() => [parseValue(item)]) ?? []))
     }
     a.values = whole
     if (sizes.length > 0) a.sizes = sizes
@@ -210,10 +221,10 @@ export function decodeMessage(datagram: Uint8Array): DhtMessage {
   if (r !== undefined) return { kind: 'reply', ...common, args: parseArguments(asMap(r, 'r'), true) }
   const p = map.get('p')
   if (p !== undefined) {
-    const parts = [...asMap(p, 'p')].map(([index, part]) => {
+    const parts = [...asMap(p, 'p')].flatMap(([index, part]) => lenient(() => {
       const piece = asMap(part, 'fragment')
-      return { index: asInt(index, 'fragment index', 0, MAX_VALUES), offset: asInt(piece.get('o'), 'fragment offset', 0, 1 << 20), bytes: asBlob(piece.get('d'), 'fragment bytes') }
-    })
+      return [{ index: asInt(index, 'fragment index', 0, MAX_VALUES), offset: asInt(piece.get('o'), 'fragment offset', 0, 1 << 20), bytes: asBlob(piece.get('d'), 'fragment bytes') }]
+    }) ?? [])
     return { kind: 'fragment', ...common, parts }
   }
   const u = map.get('u')

@@ -1,5 +1,4 @@
 // Compact node lists of find and get replies. Pure. docs/protocol/01 §1.6. Proof: wire/message.test.ts.
-import { codecError } from '@jamikit/core/base'
 import { concatBytes, fromHex, toHex } from '@jamikit/core/codec'
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { bytesToHost, hostToBytes } from './address.ts'
@@ -19,13 +18,12 @@ export function encodeNodes(nodes: readonly NodeInfo[]): Uint8Array {
   }))
 }
 
-/** @throws ERR_CODEC when the length is no multiple of an entry */
-export function decodeNodes(blob: Uint8Array, family: 4 | 6): NodeInfo[] {
+/** Whole entries; a rest that is none costs itself only. */
+export function decodeNodes(blob: Uint8Array, family: 4 | 6, most = MAX_NODES): NodeInfo[] {
   const host = family === 4 ? 4 : 16
   const size = 20 + host + 2
-  if (blob.length % size !== 0) throw codecError(`n${family}`, `${blob.length} bytes`, `a multiple of ${size}`)
   const out: NodeInfo[] = []
-  for (let at = 0; at < blob.length && out.length < MAX_NODES; at += size) {
+  for (let at = 0; at + size <= blob.length && out.length < most; at += size) {
     const port = ((blob[at + size - 2] ?? 0) << 8) | (blob[at + size - 1] ?? 0)
     out.push({ id: toHex(blob.subarray(at, at + 20)) as InfoHash, address: { host: bytesToHost(blob.subarray(at + 20, at + 20 + host)), port, family } })
   }

@@ -54,12 +54,22 @@ export function parseQuery(v: MsgpackValue | undefined): Query {
   return { select, where }
 }
 
+const ownerIds = new WeakMap<Uint8Array, InfoHash>()
+
+function ownerId(owner: Uint8Array): InfoHash {
+  const known = ownerIds.get(owner)
+  if (known) return known
+  const id = shortIdOf(owner) as InfoHash
+  ownerIds.set(owner, id)
+  return id
+}
+
 /** Encrypted values show only their id and type 0. */
 export function matches(where: Where, value: Value): boolean {
   if (where.id !== undefined && where.id !== value.id) return false
   if (where.type !== undefined && where.type !== (value.body?.type ?? 0)) return false
   if (where.userType !== undefined && where.userType !== (value.body?.userType ?? '')) return false
-  if (where.owner !== undefined && (!value.body?.owner || shortIdOf(value.body.owner) !== where.owner)) return false
+  if (where.owner !== undefined && (!value.body?.owner || ownerId(value.body.owner) !== where.owner)) return false
   return true
 }
 
@@ -80,16 +90,20 @@ export function selectFields(select: readonly number[], values: readonly Value[]
   return { f, v }
 }
 
-/** Rows of a `fileds` reply that hold id (and seq). @throws ERR_CODEC */
+/** The readable rows of a `fileds` reply that hold id (and seq). @throws ERR_CODEC */
 export function parseIdSeqRows(v: MsgpackValue | undefined): { id: bigint; seq: number }[] {
   const map = asMap(v, 'fileds')
   const f = asArray(map.get('f') ?? [], 'fields', 16).map((n) => asInt(n, 'field', 0, 255))
   const flat = asArray(map.get('v') ?? [], 'field values')
   const idAt = f.indexOf(FIELD.id)
   const seqAt = f.indexOf(FIELD.seq)
-  if (idAt < 0 || flat.length % f.length !== 0) throw codecError('fileds', `${flat.length} values of ${f.length} fields`, 'rows with an id')
+  if (idAt < 0) throw codecError('fileds', `${f.length} fields`, 'rows with an id')
   const out: { id: bigint; seq: number }[] = []
-  for (let row = 0; row < flat.length; row += f.length) out.push({ id: asU64(flat[row + idAt], 'id'), seq: seqAt < 0 ? 0 : asInt(flat[row + seqAt], 'seq', 0, 0xffff) })
+  for (let row = 0; row + f.length <= flat.length; row += f.length) {
+    const [id, seq] = [flat[row + idAt], seqAt < 0 ? 0 : flat[row + seqAt]]
+    // a row that cannot be read costs itself
+    if ((typeof id === 'bigint' || (typeof id === 'number' && Number.isSafeInteger(id))) && id >= 0 && typeof seq === 'number' && Number.isInteger(seq) && seq >= 0 && seq <= 0xffff) out.push({ id: asU64(id, 'id'), seq })
+  }
   return out
 }
 

@@ -2,7 +2,7 @@
 import { fromHex, toHex } from '@jamikit/core/codec'
 import { SeededRandom } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
-import { MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS, PASSIVE_GRACE_MS } from '../defaults.ts'
+import { MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS, PASSIVE_GRACE_MS, STUN_PER_SECOND } from '../defaults.ts'
 import type { Candidate, IceDescription } from '../wire/ice-text.ts'
 import { BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, decodeStun, encodeStun, hasIntegrity, type ParsedStun } from '../wire/stun.ts'
 import { IceAgent } from './agent.ts'
@@ -21,12 +21,14 @@ function scripted(options: { controlling?: boolean; families?: (4 | 6)[] } = {})
   const sent: { connection: number; m: ParsedStun; at: number }[] = []
   const connects: { connection: number; host: string; at: number }[] = []
   const outcome: string[] = []
+  const proved: number[] = []
   const time = { now: 1000 }
   const agent = new IceAgent(
     { controlling: options.controlling ?? true, ...OWN, families: new Set(options.families ?? [4, 6]), mayConnect: (c) => c.host !== '127.0.0.1', random: new SeededRandom(5) },
     {
       connect: (connection, to) => connects.push({ connection, host: to.host, at: time.now }),
       send: (connection, stun) => sent.push({ connection, m: decodeStun(stun), at: time.now }),
+      verified: (connection) => proved.push(connection),
       done: (connection) => outcome.push(`done ${connection}`),
       failed: (reason) => outcome.push(`failed: ${reason}`),
     },
@@ -53,7 +55,7 @@ function scripted(options: { controlling?: boolean; families?: (4 | 6)[] } = {})
   const start = (...candidates: Candidate[]) => agent.start({ ...PEER, candidates }, time.now)
   const requests = (connection: number) => sent.filter((s) => s.connection === connection && s.m.type === BINDING_REQUEST)
   const answers = (connection: number) => sent.filter((s) => s.connection === connection && s.m.type === BINDING_SUCCESS)
-  return { agent, sent, connects, outcome, time, check, answer, advance, start, requests, answers }
+  return { agent, sent, connects, outcome, proved, time, check, answer, advance, start, requests, answers }
 }
 
 describe('ICE agent: whom it connects to', () => {
@@ -310,6 +312,50 @@ describe('ICE agent: how it fails', () => {
   })
 })
 
+describe('ICE agent: what a connection costs', () => {
+  it('only a message with our password proves that the other end is the peer, once', () => {
+    const t = scripted()
+    const [wrong, right] = [t.agent.accepted(FROM), t.agent.accepted(FROM)]
+    t.check(wrong, {}, 'another-password-1')
+    t.check(wrong, { username: `xxxx:${PEER.ufrag}` })
+    t.agent.stun(wrong, new Uint8Array(40), t.time.now)
+    expect(t.proved).toEqual([])
+    t.check(right)
+    t.check(right)
+    expect(t.proved).toEqual([right])
+  })
+
+  it('a success response to our own check proves it, too', () => {
+    const t = scripted()
+    t.start(candidate(1))
+    t.agent.connected(1, FROM, t.time.now)
+    t.answer(1, {}, 'another-password-1')
+    expect(t.proved).toEqual([])
+    t.answer(1)
+    expect(t.proved).toEqual([1])
+  })
+
+  it('ICE-18 so many checks in a second are looked at and answered, before and after nomination; the connection goes on', () => {
+    const t = scripted()
+    const id = t.agent.accepted(FROM)
+    t.start(candidate(1))
+    for (let i = 0; i < 600; i++) t.check(id)
+    expect(t.answers(id).length).toBe(STUN_PER_SECOND)
+    t.advance(1000)
+    t.check(id)
+    expect(t.answers(id).length).toBe(STUN_PER_SECOND + 1)
+  })
+
+  it('a connection that is gone is forgotten: any number of them leaves nothing behind', () => {
+    const t = scripted()
+    t.start(candidate(1))
+    const ids = Array.from({ length: 1000 }, () => t.agent.accepted(FROM))
+    for (const id of ids) t.agent.closed(id, t.time.now)
+    for (const id of ids) t.check(id)
+    expect(t.sent.filter((s) => ids.includes(s.connection))).toEqual([])
+  })
+})
+
 /** Two agents whose connections join directly. */
 function facing(aControlling: boolean, bControlling: boolean) {
   const outcome: string[] = []
@@ -329,6 +375,7 @@ function facing(aControlling: boolean, bControlling: boolean) {
         const to = joined.get(`${side}:${id}`)
         if (to) agents[to[0]]?.stun(to[1], bytes, 0)
       }),
+      verified: () => {},
       done: (id) => outcome.push(`${side} done ${id}`),
       failed: () => outcome.push(`${side} failed`),
     })

@@ -2,7 +2,7 @@
 // effects go to the host, time comes in. docs/protocol/02 §2.4, §2.5, §2.8; RFC 8445, RFC 6544. Proof: agent/agent.test.ts.
 import { compareBytes } from '@jamikit/core/codec'
 import type { Random } from '@jamikit/core/contracts'
-import { CHECK_TIMEOUT_MS, MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS, PASSIVE_GRACE_MS } from '../defaults.ts'
+import { CHECK_TIMEOUT_MS, MAX_OUTGOING, NEGOTIATION_TIMEOUT_MS, PACING_MS, PASSIVE_GRACE_MS, STUN_PER_SECOND } from '../defaults.ts'
 import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
 import { BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, decodeStun, encodeStun, hasIntegrity, type ParsedStun } from '../wire/stun.ts'
 
@@ -12,6 +12,8 @@ const PRFLX_PRIORITY = 1_862_270_975
 export interface AgentHost {
   connect(connection: number, to: { host: string; port: number; family: 4 | 6 }): void
   send(connection: number, stun: Uint8Array): void
+  /** The other end of this connection knows a password of ours: it is the peer. Called at most once for each. */
+  verified(connection: number): void
   /** This connection carries the link. Called once. */
   done(connection: number, kind: CandidateType): void
   failed(reason: string): void
@@ -21,17 +23,21 @@ interface Connection {
   readonly id: number
   /** The remote passive candidate that we connected to; undefined for accepted ones. */
   readonly candidate: Candidate | undefined
-  state: 'connecting' | 'open' | 'closed'
+  state: 'connecting' | 'open'
   /** Address bytes and port of the other end, for XOR-MAPPED-ADDRESS. */
   remote: { readonly address: Uint8Array; readonly port: number } | undefined
   check: { readonly transaction: Uint8Array; readonly nominating: boolean; readonly deadlineMs: number } | undefined
   /** Our own check succeeded. */
   valid: boolean
   failedCheck: boolean
+  /** A message on it had the integrity that only the peer can give it. */
+  verified: boolean
   /** The peer has checked this connection. */
   checked: boolean
   /** The peer asked for this connection. */
   nominated: boolean
+  /** Messages of the second that began then: more than STUN_PER_SECOND are not looked at. */
+  second: { atMs: number; messages: number }
 }
 
 export interface AgentOptions {
@@ -97,7 +103,7 @@ export class IceAgent {
   /** A connection that was accepted. @returns its id */
   accepted(remote: { address: Uint8Array; port: number }): number {
     const id = this.#nextId++
-    this.#connections.set(id, { id, candidate: undefined, state: 'open', remote, check: undefined, valid: false, failedCheck: false, checked: false, nominated: false })
+    this.#connections.set(id, { id, candidate: undefined, state: 'open', remote, check: undefined, valid: false, failedCheck: false, verified: false, checked: false, nominated: false, second: { atMs: 0, messages: 0 } })
     return id
   }
 
@@ -111,18 +117,16 @@ export class IceAgent {
 
   /** The connection could not be made, or has ended. */
   closed(id: number, now: number): void {
-    const c = this.#connections.get(id)
-    if (!c) return
-    c.state = 'closed'
-    c.check = undefined
-    c.valid = false
-    this.#settle(now)
+    if (this.#connections.delete(id)) this.#settle(now)
   }
 
   /** A STUN message of a connection. Bad ones are ignored. */
   stun(id: number, frame: Uint8Array, now: number): void {
     const c = this.#connections.get(id)
     if (!c) return
+    const { second } = c
+    if (now - second.atMs >= 1000) Object.assign(second, { atMs: now, messages: 0 })
+    if (++second.messages > STUN_PER_SECOND) return
     let m: ParsedStun
     try {
       m = decodeStun(frame)
@@ -138,7 +142,7 @@ export class IceAgent {
       const candidate = this.#queue.shift()
       if (candidate) {
         const id = this.#nextId++
-        this.#connections.set(id, { id, candidate, state: 'connecting', remote: undefined, check: undefined, valid: false, failedCheck: false, checked: false, nominated: false })
+        this.#connections.set(id, { id, candidate, state: 'connecting', remote: undefined, check: undefined, valid: false, failedCheck: false, verified: false, checked: false, nominated: false, second: { atMs: 0, messages: 0 } })
         this.#host.connect(id, candidate)
       }
       this.#nextConnectMs = this.#queue.length > 0 ? now + PACING_MS : Number.POSITIVE_INFINITY
@@ -169,6 +173,7 @@ export class IceAgent {
     const mapped = c.remote
     this.#host.send(c.id, encodeStun({ type: BINDING_SUCCESS, transaction: m.transaction, ...(mapped ? { mapped } : {}) }, password))
     c.checked = true
+    this.#proved(c)
     if (m.useCandidate) c.nominated = true
     if (!c.valid && !c.check && this.#state === 'running') this.#check(c, now) // triggered check: the peer waits for it
     this.#settle(now)
@@ -178,6 +183,7 @@ export class IceAgent {
     const { check } = c
     if (!check || !this.#remote || compareBytes(check.transaction, m.transaction) !== 0 || !hasIntegrity(m, this.#remote.password)) return
     c.check = undefined
+    this.#proved(c)
     if (m.type === BINDING_ERROR) {
       if (m.errorCode !== 487 || this.#state !== 'running') {
         c.failedCheck = true
@@ -191,6 +197,12 @@ export class IceAgent {
       if (check.nominating) return this.#done(c)
     }
     this.#settle(now)
+  }
+
+  #proved(c: Connection): void {
+    if (c.verified) return
+    c.verified = true
+    this.#host.verified(c.id)
   }
 
   #check(c: Connection, now: number, nominating = false): void {

@@ -4,6 +4,7 @@ import { AsyncQueue } from '@jamikit/core/base'
 import { concatBytes } from '@jamikit/core/codec'
 import type { StreamSocket } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
+import { MAX_PENDING_STUN } from '../defaults.ts'
 import { encodeFrames, FrameDecoder } from '../wire/rfc4571.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
 import { FramedConnection } from './framed-connection.ts'
@@ -13,11 +14,14 @@ const STUN = encodeStun({ type: BINDING_INDICATION, transaction: new Uint8Array(
 function socket() {
   const queue = new AsyncQueue<Uint8Array>(100_000)
   const written: Uint8Array[] = []
-  const state = { aborted: false, closed: false, taken: 0 }
+  const state = { aborted: false, closed: false, taken: 0, blocked: false }
   const stream: StreamSocket = {
     local: { host: '10.0.0.1', port: 1, family: 4 },
     remote: { host: '10.0.0.2', port: 2, family: 4 },
-    write: async (bytes) => void written.push(bytes.slice()),
+    write: async (bytes) => {
+      written.push(bytes.slice())
+      if (state.blocked) await new Promise<never>(() => {})
+    },
     close: async () => {
       state.closed = true
       queue.end()
@@ -34,6 +38,7 @@ function socket() {
     },
   }
   const connection = new FramedConnection(stream)
+  connection.verified = true
   const stun: Uint8Array[] = []
   connection.onStun = (frame) => stun.push(frame.slice())
   return { queue, written, state, connection, stun, running: connection.run() }
@@ -74,13 +79,48 @@ describe('framed connection', () => {
     await t.running
   })
 
+  it('data before the other end has proved itself ends the connection; checks do not', async () => {
+    const t = socket()
+    t.connection.verified = false
+    t.queue.push(encodeFrames(STUN))
+    await turn()
+    expect([t.stun.length, t.connection.destroyed]).toEqual([1, false])
+    t.queue.push(encodeFrames(Buffer.from('GET / HTTP/1.1')))
+    await t.running
+    expect([t.connection.destroyed, t.state.aborted]).toEqual([true, true])
+  })
+
+  it('frames of one byte that nobody reads are held as bytes, not as objects', async () => {
+    const t = socket()
+    for (let i = 0; i < 60_000; i++) t.queue.push(Uint8Array.of(0, 1, i & 0xff))
+    for (let i = 0; i < 20; i++) await turn()
+    const { buffer } = (t.connection as unknown as { _readableState: { buffer: unknown[] } })._readableState
+    expect(buffer.length).toBeLessThanOrEqual(16 * 1024)
+    let got = 0
+    t.connection.on('data', (chunk: Buffer) => {
+      for (const byte of chunk) if (byte !== (got++ & 0xff)) throw new Error(`byte ${got - 1} is ${byte}`)
+    })
+    t.queue.end()
+    await once(t.connection, 'close')
+    expect(got).toBe(60_000)
+  })
+
+  it('STUN to a peer that does not read is dropped beyond a few messages', async () => {
+    const t = socket()
+    t.state.blocked = true
+    for (let i = 0; i < 10_000; i++) t.connection.sendStun(STUN)
+    expect(t.written.length).toBe(MAX_PENDING_STUN)
+    t.connection.destroy()
+    await t.running
+  })
+
   it('what looks almost like STUN is data', async () => {
     const t = socket()
     const almost = STUN.slice()
     almost[3] = 9
     t.queue.push(concatBytes(encodeFrames(almost), encodeFrames(STUN.map((b, i) => (i === 0 ? 0x40 : b)))))
     const [chunk] = (await once(t.connection, 'data')) as [Buffer]
-    expect([chunk.length, t.stun.length]).toEqual([STUN.length, 0])
+    expect([chunk.length, t.stun.length]).toEqual([2 * STUN.length, 0])
     t.connection.destroy()
     await t.running
   })

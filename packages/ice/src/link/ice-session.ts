@@ -5,7 +5,7 @@ import { toHex } from '@jamikit/core/codec'
 import type { BaseEnv, StreamListener, StreamSocket, Timer } from '@jamikit/core/contracts'
 import { sha1 } from '@jamikit/core/crypto'
 import { IceAgent } from '../agent/agent.ts'
-import { CONNECT_TIMEOUT_MS, MAX_INCOMING, MAX_LOCAL_CANDIDATES, PLACEHOLDER_PORT } from '../defaults.ts'
+import { CONNECT_TIMEOUT_MS, MAX_INCOMING, MAX_LOCAL_CANDIDATES, MAX_UNVERIFIED, PLACEHOLDER_PORT } from '../defaults.ts'
 import { addressBytes, isLinkLocal, isLoopback, mayConnectTo } from '../wire/address.ts'
 import type { Candidate, CandidateType, IceDescription } from '../wire/ice-text.ts'
 import { FramedConnection } from './framed-connection.ts'
@@ -30,12 +30,14 @@ export class IceSession {
   readonly #password: string
   readonly #hosts: readonly { host: string; family: 4 | 6 }[]
   readonly #listeners: StreamListener[] = [] // two at most
-  readonly #connections = new Map<number, FramedConnection>() // bounded by MAX_INCOMING + MAX_OUTGOING
+  readonly #connections = new Map<number, FramedConnection>() // bounded by MAX_UNVERIFIED + MAX_INCOMING + MAX_OUTGOING
   readonly #abort = new AbortController()
   readonly #result: Promise<IceResult>
   #resolve!: (result: IceResult) => void
   #reject!: (error: JamiError) => void
-  #incoming = 0
+  /** Accepted connections that nobody has proved to be the peer on, oldest first, with where they come from. */
+  readonly #unverified = new Map<number, string>() // bounded by MAX_UNVERIFIED
+  readonly #verified = new Set<number>() // accepted ones of the peer; bounded by MAX_INCOMING
   #timer: Timer | undefined
   #winner: number | undefined
 
@@ -59,6 +61,7 @@ export class IceSession {
     }, {
       connect: (id, to) => void this.#connect(id, to),
       send: (id, stun) => this.#connections.get(id)?.sendStun(stun),
+      verified: (id) => this.#proved(id),
       done: (id, kind) => this.#done(id, kind),
       failed: (reason) => this.#fail(new JamiError('ERR_NO_ROUTE', reason)),
     })
@@ -116,11 +119,31 @@ export class IceSession {
     this.#reject(error)
   }
 
+  /** Anybody may connect to the port: who has not shown the peer's password takes no room from the peer. */
   #accept(socket: StreamSocket): void {
-    if (this.#abort.signal.aborted || this.#incoming >= MAX_INCOMING) return socket.abort()
-    this.#incoming++
+    if (this.#abort.signal.aborted) return socket.abort()
+    if (this.#unverified.size >= MAX_UNVERIFIED) this.#connections.get(this.#weakest())?.destroy(new JamiError('ERR_LIMIT', 'more connections than a peer needs'))
     const id = this.#agent.accepted(remoteOf(socket))
+    this.#unverified.set(id, sourceOf(socket))
     this.#adopt(id, socket)
+  }
+
+  /** The oldest connection of the source that has most. */
+  #weakest(): number {
+    const counts = new Map<string, number>() // bounded by MAX_UNVERIFIED
+    for (const source of this.#unverified.values()) counts.set(source, (counts.get(source) ?? 0) + 1)
+    const most = Math.max(...counts.values())
+    for (const [id, source] of this.#unverified) if (counts.get(source) === most) return id
+    return 0
+  }
+
+  #proved(id: number): void {
+    const connection = this.#connections.get(id)
+    if (!connection) return
+    connection.verified = true
+    if (!this.#unverified.delete(id)) return
+    if (this.#verified.size < MAX_INCOMING) this.#verified.add(id)
+    else connection.destroy(new JamiError('ERR_LIMIT', 'the peer makes more connections than one negotiation needs'))
   }
 
   async #connect(id: number, to: { host: string; port: number }): Promise<void> {
@@ -144,13 +167,16 @@ export class IceSession {
       this.#agent.stun(id, frame, this.#env.clock.now())
       this.#schedule()
     }
-    connection.once('close', () => {
-      if (this.#agent.state === 'running') {
-        this.#agent.closed(id, this.#env.clock.now())
-        this.#schedule()
-      }
-    })
+    connection.once('close', () => this.#gone(id))
     void connection.run()
+  }
+
+  #gone(id: number): void {
+    this.#connections.delete(id)
+    this.#unverified.delete(id)
+    this.#verified.delete(id)
+    this.#agent.closed(id, this.#env.clock.now())
+    if (this.#agent.state === 'running') this.#schedule()
   }
 
   #done(id: number, kind: CandidateType): void {
@@ -170,6 +196,11 @@ export class IceSession {
       this.#schedule()
     })
   }
+}
+
+/** The address, of IPv6 the network: whoever has one of these has all its addresses. */
+function sourceOf(socket: StreamSocket): string {
+  return toHex(bytesOf(socket.remote.host).subarray(0, 8))
 }
 
 function remoteOf(socket: StreamSocket): { address: Uint8Array; port: number } {

@@ -3,55 +3,82 @@
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, RECEIVE_HIGH_BYTES, SILENCE_MS, STALL_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SEND_STALL_MS, SILENCE_MS, STALL_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
 import type { FramedConnection } from './framed-connection.ts'
+import { ReadPressure } from './read-pressure.ts'
+
+/** A channel request that somebody takes. */
+export interface Taken {
+  /** Gets the channel after the ACCEPT has left. */
+  open(channel: Channel): void
+  /** Instead: there will be no channel. */
+  dropped(): void
+}
 
 export interface LinkOptions {
   readonly env: Pick<BaseEnv, 'clock' | 'random' | 'logger'>
   readonly socket: TLSSocket
   readonly connection: FramedConnection
   readonly peer: PeerIdentity
+  readonly id: number
   /** TLS client. */
   readonly client: boolean
   readonly kind: ChannelPath['kind']
-  /** Decides within 2.5 s; undefined or false declines. `open` gets the channel after the ACCEPT has left. */
-  readonly onRequest: (link: Link, name: string) => Promise<((channel: Channel) => void) | undefined>
+  /** Decides within 2.5 s; undefined declines. */
+  readonly onRequest: (name: string) => Promise<Taken | undefined>
   readonly onClosed: (link: Link, reason: Error) => void
 }
 
 export class Link {
   readonly peer: PeerIdentity
+  readonly id: number
+  readonly path: ChannelPath
+  /** Unix time, and the instant on the clock. */
   readonly openedAtMs: number
+  readonly sinceMs: number
   readonly #o: LinkOptions
   readonly #mux: Mux
-  readonly #path: ChannelPath
-  /** Channels whose reader must come, with the end of its time. */
-  readonly #full = new Map<MuxChannel, Timer>() // bounded by the channels
+  readonly #pressure: ReadPressure
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
+  #sending: Timer | undefined
   #heardMs: number
   #lastBytesIn = 0
+  /** Handed to TLS and not taken yet, with what each write costs. */
+  #unsentBytes = 0 // bounded by MAX_UNSENT_BYTES
+  #reading = false
+  #wasUsed = false
   #closed: Error | undefined
   #ended: Promise<void> | undefined
 
   constructor(options: LinkOptions) {
     this.#o = options
     this.peer = options.peer
+    this.id = options.id
     const { clock } = options.env
     const { socket, connection } = options
     this.openedAtMs = clock.wallTimeMs()
-    this.#heardMs = clock.now()
+    this.sinceMs = this.#heardMs = clock.now()
     const { host, port, family } = connection.socket.remote
-    this.#path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
+    this.path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
     this.#mux = new Mux(clock, options.client, {
       send: (bytes) => this.#send(bytes),
       onRequest: (name, id) => void this.#request(name, id),
       onFatal: (error) => void this.close(error),
     })
-    socket.on('drain', () => this.#mux.drained())
+    this.#pressure = new ReadPressure(clock, {
+      pause: () => void socket.pause(),
+      resume: () => void (this.#reading && !this.#closed && socket.resume()),
+      end: (channel) => this.#endUnread(channel as MuxChannel),
+    })
+    socket.on('drain', () => {
+      this.#sending?.cancel()
+      this.#sending = undefined
+      this.#mux.drained()
+    })
     socket.once('end', () => void this.close(new JamiError('ERR_LINK_LOST', 'the peer closed the link')))
     socket.once('close', () => void this.close(new JamiError('ERR_LINK_LOST', 'the connection ended')))
     socket.on('error', (error) => void this.close(JamiError.from(error, 'ERR_LINK_LOST')))
@@ -61,22 +88,46 @@ export class Link {
   #send(bytes: Uint8Array): boolean {
     const { socket } = this.#o
     if (this.#closed || socket.destroyed) return false
-    const room = socket.write(bytes)
+    const cost = bytes.length + MESSAGE_OVERHEAD_BYTES
+    this.#unsentBytes += cost
+    const room = socket.write(bytes, () => {
+      this.#unsentBytes -= cost
+    })
     // only answers can pile up like this: data waits in its channel
-    if (socket.writableLength > MAX_UNSENT_BYTES) void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { allowed: MAX_UNSENT_BYTES } }))
+    if (this.#unsentBytes > MAX_UNSENT_BYTES)
+      void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { got: this.#unsentBytes, allowed: MAX_UNSENT_BYTES } }))
+    if (!room) this.#sending ??= this.#expectDrain()
     return room
+  }
+
+  /** As long as something waits, the peer must take some of it now and then. */
+  #expectDrain(): Timer {
+    const { env, connection } = this.#o
+    const before = connection.bytesSent
+    return env.clock.after(SEND_STALL_MS, () => {
+      this.#sending = undefined
+      if (this.#closed || !this.#o.socket.writableNeedDrain) return
+      if (connection.bytesSent === before) void this.close(new JamiError('ERR_LINK_LOST', `the peer took nothing for ${SEND_STALL_MS} ms`))
+      else this.#sending = this.#expectDrain()
+    })
   }
 
   /** Begins to read; handlers must be in place. */
   start(): void {
     this.#mux.start()
     this.#o.socket.on('data', (bytes: Buffer) => this.#mux.receive(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)))
-    if (this.#full.size === 0) this.#o.socket.resume()
+    this.#reading = true
+    if (!this.#pressure.paused) this.#o.socket.resume()
     this.#scheduleKeepalive()
   }
 
   get isOpen(): boolean {
     return this.#closed === undefined
+  }
+
+  /** It had a channel. */
+  get wasUsed(): boolean {
+    return this.#wasUsed
   }
 
   get channels(): number {
@@ -114,7 +165,7 @@ export class Link {
 
   /** Is the peer still there? Closes the link when it does not answer. */
   probe(): void {
-    if (this.#full.size === 0) this.#mux.ping() // else the answer could not be read, and the peer is not to blame
+    if (!this.#pressure.paused) this.#mux.ping() // else the answer could not be read, and the peer is not to blame
   }
 
   /** Ends all channels, says goodbye in TLS, closes the connection. Resolves when it is gone. */
@@ -127,6 +178,8 @@ export class Link {
     this.#closed = reason
     const { socket, connection, env } = this.#o
     this.#keepalive?.cancel()
+    this.#sending?.cancel()
+    this.#pressure.close()
     this.#mux.close(reason)
     this.#o.onClosed(this, reason)
     if (!socket.destroyed) {
@@ -145,10 +198,11 @@ export class Link {
   }
 
   #make(name: string): MuxChannel {
-    return new MuxChannel(this.#mux, name, this.peer, this.#path, (channel, full) => this.#onFull(channel, full))
+    return new MuxChannel(this.#mux, name, this.peer, this.path, (channel, by) => this.#pressure.changed(channel, by))
   }
 
   #keep(channel: MuxChannel): void {
+    this.#wasUsed = true
     this.#open.set(channel.name, channel)
     void channel.closed.then(() => {
       if (this.#open.get(channel.name) === channel) this.#open.delete(channel.name)
@@ -156,34 +210,22 @@ export class Link {
   }
 
   async #request(name: string, id: number): Promise<void> {
-    const open = await this.#o.onRequest(this, name).catch(() => undefined)
-    if (!open || this.#closed) return this.#mux.answer(id, undefined)
+    const taken = await this.#o.onRequest(name).catch(() => undefined)
+    if (!taken || this.#closed) {
+      taken?.dropped()
+      return this.#mux.answer(id, undefined)
+    }
     const channel = this.#make(name)
     this.#keep(channel)
     this.#mux.answer(id, channel)
-    open(channel)
+    taken.open(channel)
   }
 
-  /** A channel that is not read stops the reading of the whole link, and so holds the peer's writers; for STALL_MS at most. */
-  #onFull(channel: MuxChannel, full: boolean): void {
-    this.#full.get(channel)?.cancel()
-    if (full) this.#full.set(channel, this.#expectReader(channel))
-    else this.#full.delete(channel)
-    if (this.#full.size > 0) this.#o.socket.pause()
-    else if (!this.#closed) this.#o.socket.resume()
-  }
-
-  #expectReader(channel: MuxChannel): Timer {
-    const before = channel.readBytes
-    return this.#o.env.clock.after(STALL_MS, () => {
-      if (channel.readBytes !== before) this.#full.set(channel, this.#expectReader(channel))
-      else {
-        this.#o.env.logger.warn({ device: this.peer.deviceId, channel: channel.name }, 'a channel was ended: nobody reads it')
-        channel.abort(new JamiError('ERR_LIMIT', `channel ${channel.name}: its reader took nothing for ${STALL_MS} ms, and held up every other channel of the link`, {
-          details: { got: channel.waitingBytes, allowed: RECEIVE_HIGH_BYTES },
-        }))
-      }
-    })
+  #endUnread(channel: MuxChannel): void {
+    this.#o.env.logger.warn({ device: this.peer.deviceId, channel: channel.name }, 'a channel was ended: its reader does not keep up')
+    channel.giveUp(new JamiError('ERR_LIMIT', `channel ${channel.name}: its reader took too little in ${STALL_MS} ms, and held up every other channel of the link`, {
+      details: { got: channel.waitingBytes, allowed: RECEIVE_HIGH_BYTES },
+    }))
   }
 
   #scheduleKeepalive(): void {

@@ -1,9 +1,15 @@
 // Two real managers and the links between them: sharing, reuse, simultaneous connects, loss, bans. Virtual time.
+import type { TLSSocket } from 'node:tls'
 import type { Channel } from '@jamikit/core/contracts'
 import { testIdentity } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
+import { MAX_INCOMING, MAX_LINKS_PER_DEVICE, MAX_UNVERIFIED } from '../defaults.ts'
+import { parseIceDescription, printIceDescription } from '../wire/ice-text.ts'
+import { encodeChannelRequest, STATE } from '../wire/mux-frame.ts'
+import { encodeFrames } from '../wire/rfc4571.ts'
+import { BINDING_REQUEST, encodeStun } from '../wire/stun.ts'
 
 let lab = new Lab()
 
@@ -143,6 +149,53 @@ describe('links', () => {
     await Promise.all([reading, writing])
   })
 
+  it('ICE-44 a device has so many links at most: of the older ones the least used gives way', async () => {
+    const a = await lab.side(0)
+    const opened: Channel[] = []
+    a.manager.handle('msg', { accept: () => true, open: (channel) => opened.push(channel) })
+    const identity = testIdentity(1).device
+    const raws: { raw: RawPeer; socket: TLSSocket; over: Promise<string> }[] = []
+    for (let id = 1; id <= MAX_LINKS_PER_DEVICE + 1; id++) {
+      const raw = new RawPeer(lab, identity, await lab.dht(), `raw${id}`)
+      const secured = raw.secure(await lab.drive(raw.connect(a.identity, id)))
+      raws.push({ raw, ...secured })
+      await lab.clock.advance(500)
+      if (id === 1) secured.socket.write(encodeChannelRequest('msg:x', 0x8000, STATE.request)) // in use: it stays
+      await lab.clock.advance(500)
+    }
+    await lab.clock.advance(3000)
+    expect(a.manager.links().map(({ id, channels }) => [id, channels])).toEqual([['1', 1], ['3', 0], ['4', 0], ['5', 0]])
+    for (const { raw, socket, over } of raws) {
+      socket.destroy()
+      await lab.drive(over)
+      await lab.drive(raw.end())
+    }
+    await lab.clock.advance(5000)
+  })
+
+  it('odd candidates cost themselves: with one good one among them the link comes about', async () => {
+    const a = await lab.side(0)
+    const peer = new RawPeer(lab, testIdentity(1).device, await lab.dht())
+    const description = await peer.session.gather()
+    const good = printIceDescription(description).split('\n')
+    const odd = [
+      'garbage', '', ' ', '\u0000', 'H1 1 TCP', 'H1 1 UDP 1 10.0.0.9 1 typ host', 'H1 2 TCP 1 10.0.0.9 1 typ host tcptype passive', 'H1 1 TCP -1 10.0.0.9 1 typ host tcptype passive',
+      'H1 1 TCP 99999999999 10.0.0.9 1 typ host tcptype passive', 'H1 1 TCP 1 name.local 1 typ host tcptype passive', 'H1 1 TCP 1 10.0.0.9 0 typ host tcptype passive', 'H1 1 TCP 1 10.0.0.9 70000 typ host tcptype passive',
+      'H1 1 TCP 1 ::ffff:127.0.0.1 1 typ host tcptype passive', 'H1 1 TCP 1 255.255.255.255 1 typ host tcptype passive', 'H1 1 TCP 1 fe80::1%eth0 1 typ host tcptype passive', `${'x'.repeat(5000)} 1 TCP 1 10.0.0.9 1 typ host tcptype passive`,
+      'H1 1 TCP 4294967295 10.0.0.77 1 typ relay tcptype passive', 'H1 1 TCP 4294967295 2001:db8::77 1 typ host tcptype passive',
+    ]
+    await lab.drive(peer.request(a.identity, { id: 9, iceMessage: [good[0], good[1], ...odd, ...good.slice(2)].join('\n') }))
+    await lab.clock.runUntil(() => peer.answers().length > 0)
+    const { connection } = await lab.drive(peer.session.connect(parseIceDescription(peer.answers()[0]?.request.iceMessage ?? '')))
+    const { over, socket } = peer.secure(connection)
+    await lab.clock.advance(1000)
+    expect(a.manager.links().length).toBe(1)
+    socket.destroy()
+    await lab.drive(over)
+    await lab.drive(peer.end())
+    await lab.clock.advance(5000)
+  })
+
   it('a peer that leaves without a word is noticed by keep-alives', async () => {
     const { a, open } = await two()
     await open()
@@ -150,6 +203,34 @@ describe('links', () => {
     await lab.clock.advance(120_000)
     expect(a.manager.links()).toEqual([])
     lab.network.heal()
+  })
+
+  it.each([
+    ['that stay silent', 'silent'], ['that close at once', 'closed'], ['that send garbage', 'garbage'], ['that send checks with a wrong password', 'checks'],
+  ] as const)('connections from anywhere %s do not keep the peer out of a negotiation', async (_, how) => {
+    const a = await lab.side(0)
+    const peer = new RawPeer(lab, testIdentity(1).device, await lab.dht())
+    const description = await peer.session.gather()
+    // it can only come to us: a connection of ours to it would hide what is tested
+    const unreachable = description.candidates.map((c) => (c.tcpType === 'passive' ? { ...c, host: c.family === 4 ? '10.0.0.250' : 'fd00::fa' } : c))
+    await lab.drive(peer.request(a.identity, { id: 9, iceMessage: printIceDescription({ ...description, candidates: unreachable }) }))
+    await lab.clock.runUntil(() => peer.answers().length > 0)
+    const answer = parseIceDescription(peer.answers()[0]?.request.iceMessage ?? '')
+    const port = answer.candidates.find((c) => c.tcpType === 'passive')?.port ?? 0
+    const intruder = lab.network.host('intruder')
+    const check = encodeFrames(encodeStun({ type: BINDING_REQUEST, transaction: new Uint8Array(12), username: `${answer.ufrag}:x`, controlled: new Uint8Array(8) }, 'not-the-password-at-all'))
+    for (let i = 0; i < 3 * (MAX_UNVERIFIED + MAX_INCOMING); i++) {
+      const socket = await lab.drive(intruder.connectStream({ host: lab.network.host('host0').ipv4 ?? '', port }))
+      if (how === 'closed') await lab.drive(socket.close())
+      else if (how !== 'silent') await lab.drive(outcome(socket.write(how === 'garbage' ? new Uint8Array(4096).fill(i) : check)))
+    }
+    expect(lab.network.openSockets().filter((line) => line.startsWith('host0: tcp 1') || line.startsWith('host0: tcp [')).length).toBeLessThanOrEqual(MAX_UNVERIFIED + 2)
+    const before = lab.clock.now()
+    const { connection } = await lab.drive(peer.session.connect(answer))
+    expect(lab.clock.now() - before).toBeLessThan(1000)
+    connection.destroy()
+    await lab.drive(peer.end())
+    await lab.clock.advance(60_000)
   })
 
   it('garbage connections during a negotiation cost nothing but themselves', async () => {

@@ -1,13 +1,14 @@
 // Requests and answers over the DHT: what is put, what is believed, who hears nothing. Virtual time.
-import type { PeerIdentity } from '@jamikit/core/contracts'
+import { delay, JamiError } from '@jamikit/core/base'
+import type { DeviceId, Op, PeerIdentity, Storage, StorageOp } from '@jamikit/core/contracts'
 import { infoHashOf, peerKey } from '@jamikit/core/identity'
 import { testIdentity, testStorage } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
-import { REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
+import { MAX_LOOKUPS, NEGOTIATIONS, REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
 import { parseIceDescription } from '../wire/ice-text.ts'
-import { encodePeerRequest } from '../wire/peer-request.ts'
+import { encodePeerRequest, USER_TYPE } from '../wire/peer-request.ts'
 
 const [own, peer, other] = [testIdentity(0).device, testIdentity(1).device, testIdentity(2).device]
 let lab = new Lab()
@@ -141,11 +142,88 @@ describe('being asked', () => {
   })
 
   it('ICE-9 a device whose certificate nobody can show hears nothing', async () => {
-    await lab.side(0, { certificates: { find: async () => undefined } })
+    await lab.side(0, { certificates: { get: async () => undefined, find: async () => undefined } })
     const asker = await raw()
     await lab.drive(asker.request(own, { id: 5 }))
     await lab.clock.advance(60_000)
     expect(asker.got).toEqual([])
+  })
+
+  it('ICE-3 a request in clear, or one that we signed ourselves, is not taken; the same one encrypted is', async () => {
+    await lab.side(0)
+    const asker = await raw()
+    await lab.drive(asker.dht.put(peerKey(own.deviceId), { data: requestBytes(5), userType: USER_TYPE, sign: peer.privateKey }))
+    await lab.drive(asker.dht.put(peerKey(own.deviceId), { data: requestBytes(6), userType: USER_TYPE, sign: own.privateKey, encryptTo: own.privateKey.publicKey }))
+    await lab.clock.advance(10_000)
+    expect([asker.got, lab.network.openSockets()]).toEqual([[], []])
+    await lab.drive(asker.put(peerKey(own.deviceId), own, requestBytes(5)))
+    await lab.clock.advance(60_000)
+    expect(asker.answers().map(({ request }) => request.id)).toEqual([5])
+  })
+
+  it('ICE-S2 requests of unpublished keys, however many, do not keep a contact waiting, and write nothing', async () => {
+    const storage = testStorage()
+    let written = 0
+    const counting = { ...storage, get: storage.get.bind(storage), keys: storage.keys.bind(storage), batch: (ops: readonly StorageOp[]) => (written += ops.length, storage.batch(ops)) } as Storage
+    let looking = 0
+    let most = 0
+    const find = async (_: DeviceId, op?: Op) => {
+      most = Math.max(most, ++looking)
+      await delay(lab.clock, 60_000, op?.signal).finally(() => looking--)
+      return undefined
+    }
+    const known = lab.certificates()
+    await lab.side(0, {
+      storage: counting, policy: { allowsLink: (p) => p.accountId === peer.accountId, classOf: (p) => (p.accountId === peer.accountId ? 'contact' : 'stranger') },
+      certificates: { get: async (device) => (device === peer.deviceId ? known.get(device) : undefined), find },
+    })
+    const contact = await raw()
+    for (let who = 2; who < 12; who++) {
+      const stranger = await raw(testIdentity(who).device, `stranger${who}`)
+      for (let i = 0; i < 20; i++) await lab.drive(stranger.put(peerKey(own.deviceId), own, requestBytes(1000 * who + i)))
+    }
+    const before = lab.clock.now()
+    await lab.drive(contact.request(own, { id: 5 }))
+    await lab.clock.runUntil(() => contact.answers().length > 0)
+    expect(lab.clock.now() - before).toBeLessThan(1000)
+    await lab.clock.advance(60_000)
+    expect([most, written]).toEqual([MAX_LOOKUPS, 1])
+  })
+
+  it('ICE-S2 a contact has its share of negotiations, and others are served beside it; an id that found no room may come again', async () => {
+    const { perAccount } = NEGOTIATIONS.contact
+    await lab.side(0)
+    const [greedy, honest] = [await raw(), await raw(other, 'honest')]
+    for (let id = 1; id <= perAccount + 1; id++) await lab.drive(greedy.put(peerKey(own.deviceId), own, requestBytes(id)))
+    await lab.drive(honest.request(own, { id: 100 }))
+    await lab.clock.advance(1000)
+    expect([greedy.answers().length, honest.answers().length]).toEqual([perAccount, 1])
+    await lab.clock.advance(60_000)
+    await lab.drive(greedy.put(peerKey(own.deviceId), own, requestBytes(perAccount)))
+    await lab.drive(greedy.put(peerKey(own.deviceId), own, requestBytes(perAccount + 1)))
+    await lab.clock.advance(60_000)
+    expect(greedy.answers().map(({ request }) => request.id)).toEqual(Array.from({ length: perAccount + 1 }, (_, i) => i + 1))
+  })
+
+  it('ICE-5 a request that is put again and again under new value ids is answered once', async () => {
+    await lab.side(0)
+    const asker = await raw()
+    for (let i = 0; i < 300; i++) await lab.drive(asker.put(peerKey(own.deviceId), own, requestBytes(5)))
+    await lab.clock.advance(60_000)
+    expect(asker.answers().length).toBe(1)
+  })
+
+  it('a certificate store that fails costs that request, which may come again', async () => {
+    let fails = true
+    const known = lab.certificates()
+    await lab.side(0, { certificates: { get: async (device) => (fails ? Promise.reject(new JamiError('ERR_STORAGE_IO', 'no')) : known.get(device)) } })
+    const asker = await raw()
+    await lab.drive(asker.request(own, { id: 5 }))
+    await lab.clock.advance(1000)
+    fails = false
+    await lab.drive(asker.request(own, { id: 5 }))
+    await lab.clock.advance(60_000)
+    expect(asker.answers().length).toBe(1)
   })
 
   it('ICE-5 a request id is treated once, also after a restart, for 24 hours', async () => {

@@ -2,12 +2,17 @@
 // docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/tls-link.test.ts.
 import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
-import { RECEIVE_HIGH_BYTES, RECEIVE_LOW_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
+import { LINK_SEND_BYTES, MESSAGE_OVERHEAD_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
 import { MAX_PAYLOAD } from '../wire/mux-frame.ts'
 import type { ChannelSink, Mux } from './mux.ts'
 
-/** The link's reading must stop (true) or may go on for this channel. */
-export type OnFull = (channel: MuxChannel, full: boolean) => void
+/** What waits for the reader of a channel grew or shrank by so much; 0 when the channel is over. */
+export type OnWaiting = (channel: MuxChannel, by: number) => void
+
+/** What a message holds of the room that its channel has. */
+function costOf(bytes: Uint8Array): number {
+  return bytes.length + MESSAGE_OVERHEAD_BYTES
+}
 
 export class MuxChannel implements Channel, ChannelSink {
   readonly name: string
@@ -15,35 +20,34 @@ export class MuxChannel implements Channel, ChannelSink {
   readonly path: ChannelPath
   readonly closed: Promise<Error | undefined>
   readonly #mux: Mux
-  readonly #onFull: OnFull
+  readonly #onWaiting: OnWaiting
   readonly #over = deferred<Error | undefined>()
-  readonly #received: Uint8Array[] = [] // bounded by RECEIVE_HIGH_BYTES + what one read of the link brings
-  readonly #unsent: { bytes: Uint8Array; done: Deferred<void> | undefined }[] = [] // bounded by SEND_HIGH_BYTES per waiting writer
+  readonly #received: Uint8Array[] = [] // bounded by RECEIVE_HIGH_BYTES and LINK_RECEIVE_BYTES + what one read of the link brings
+  readonly #unsent: Uint8Array[] = [] // bounded by SEND_HIGH_BYTES, LINK_SEND_BYTES and a write per waiting writer
+  #writers: Deferred<void>[] = [] // bounded by the writer's own calls
   #receivedBytes = 0
-  #readBytes = 0
   #unsentBytes = 0
-  #full = false
   #state: 'open' | 'closing' | 'ended' = 'open'
   #error: Error | undefined
   #readers: Deferred<void>[] = [] // bounded by the reader's own calls
   #flushed: Deferred<void> | undefined
 
-  constructor(mux: Mux, name: string, remote: PeerIdentity, path: ChannelPath, onFull: OnFull) {
+  constructor(mux: Mux, name: string, remote: PeerIdentity, path: ChannelPath, onWaiting: OnWaiting) {
     this.#mux = mux
-    this.#onFull = onFull
+    this.#onWaiting = onWaiting
     this.name = name
     this.remote = remote
     this.path = path
     this.closed = this.#over.promise
   }
 
-  /** Taken by the reader so far, and waiting for it. */
-  get readBytes(): number {
-    return this.#readBytes
-  }
-
+  /** Bytes that wait for the reader, with what each message costs. */
   get waitingBytes(): number {
     return this.#receivedBytes
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'ended'
   }
 
   // ---------------------------------------------------------------- application
@@ -54,18 +58,21 @@ export class MuxChannel implements Channel, ChannelSink {
     for (let at = 0; at < bytes.length; at += MAX_PAYLOAD) {
       const part = this.#mux.encode(this, bytes.subarray(at, at + MAX_PAYLOAD)) // a copy
       if (!part) throw this.#refusal()
-      const last = at + MAX_PAYLOAD >= bytes.length
-      this.#unsentBytes += part.length
-      const done = last && this.#unsentBytes > SEND_HIGH_BYTES ? deferred<void>() : undefined
-      this.#unsent.push({ bytes: part, done })
+      this.#count(costOf(part))
+      this.#unsent.push(part)
       this.#flush()
-      if (done && this.#unsentBytes > SEND_HIGH_BYTES) await done.promise
     }
+    if (this.#isEnded()) throw this.#refusal()
+    if (this.#hasRoom()) return
+    const room = deferred<void>()
+    this.#writers.push(room)
+    await room.promise
   }
 
   async close(): Promise<void> {
     if (this.#state === 'ended') return
     this.#state = 'closing'
+    this.#drop()
     if (this.#unsent.length > 0) {
       this.#flushed ??= deferred()
       await this.#flushed.promise
@@ -76,23 +83,25 @@ export class MuxChannel implements Channel, ChannelSink {
   }
 
   abort(reason?: Error): void {
+    this.#drop()
     if (this.#state === 'ended') return
     this.#mux.end(this)
-    this.#received.length = 0
-    this.#receivedBytes = 0
     this.#finish(reason ?? new JamiError('ERR_CHANNEL_CLOSED', `channel ${this.name} was aborted`))
+  }
+
+  /** The reader does not come: what waits is dropped, also when the peer has ended the channel already. Reading gives the reason. */
+  giveUp(reason: Error): void {
+    this.abort(reason)
+    this.#error ??= reason
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     for (;;) {
       const bytes = this.#received.shift()
       if (bytes) {
-        this.#receivedBytes -= bytes.length
-        this.#readBytes += bytes.length
-        if (this.#full && this.#receivedBytes <= RECEIVE_LOW_BYTES) {
-          this.#full = false
-          this.#onFull(this, false)
-        }
+        const cost = costOf(bytes)
+        this.#receivedBytes -= cost
+        this.#onWaiting(this, -cost)
         yield bytes
         continue
       }
@@ -110,13 +119,11 @@ export class MuxChannel implements Channel, ChannelSink {
 
   data(bytes: Uint8Array): void {
     if (this.#state !== 'open') return
+    const cost = costOf(bytes)
     this.#received.push(bytes)
-    this.#receivedBytes += bytes.length
+    this.#receivedBytes += cost
     this.#wake()
-    if (!this.#full && this.#receivedBytes > RECEIVE_HIGH_BYTES) {
-      this.#full = true
-      this.#onFull(this, true)
-    }
+    this.#onWaiting(this, cost)
   }
 
   ended(error: Error | undefined): void {
@@ -127,10 +134,9 @@ export class MuxChannel implements Channel, ChannelSink {
   pump(): void {
     const next = this.#unsent.shift()
     if (!next) return
-    this.#unsentBytes -= next.bytes.length
-    this.#mux.write(this, next.bytes)
-    for (const waiting of this.#unsent) if (waiting.done && this.#unsentBytes <= SEND_HIGH_BYTES) waiting.done.resolve()
-    next.done?.resolve()
+    this.#count(-costOf(next))
+    this.#mux.write(this, next)
+    if (this.#writers.length > 0 && this.#hasRoom()) for (const writer of this.#writers.splice(0)) writer.resolve()
     if (this.#unsent.length === 0) this.#flushed?.resolve()
   }
 
@@ -138,8 +144,25 @@ export class MuxChannel implements Channel, ChannelSink {
     return this.#unsent.length > 0
   }
 
+  #count(by: number): void {
+    this.#unsentBytes += by
+    this.#mux.unsentBytes += by
+  }
+
+  /** For another write: in this channel, and in all of the link together unless this one has nothing left. */
+  #hasRoom(): boolean {
+    return this.#unsent.length === 0 || (this.#unsentBytes <= SEND_HIGH_BYTES && this.#mux.unsentBytes <= LINK_SEND_BYTES)
+  }
+
   #flush(): void {
     while (this.#unsent.length > 0 && this.#mux.mayWrite(this)) this.pump()
+  }
+
+  #drop(): void {
+    const bytes = this.#receivedBytes
+    this.#received.length = 0
+    this.#receivedBytes = 0
+    if (bytes > 0) this.#onWaiting(this, -bytes)
   }
 
   #isEnded(): boolean {
@@ -164,16 +187,14 @@ export class MuxChannel implements Channel, ChannelSink {
     this.#state = 'ended'
     this.#error = error
     const failure = this.#refusal()
-    for (const { done } of this.#unsent) {
-      done?.promise.catch(() => {})
-      done?.reject(failure)
+    for (const writer of this.#writers.splice(0)) {
+      writer.promise.catch(() => {})
+      writer.reject(failure)
     }
     this.#unsent.length = 0
+    this.#count(-this.#unsentBytes)
     this.#flushed?.resolve()
-    if (this.#full) {
-      this.#full = false
-      this.#onFull(this, false)
-    }
+    if (this.#receivedBytes > 0) this.#onWaiting(this, 0)
     this.#wake()
     this.#over.resolve(error)
   }

@@ -162,6 +162,37 @@ describe('multiplexer', () => {
     expect(t.asked).toEqual([['x', 0x8000]])
   })
 
+  it('ICE-40 an id that waits for our answer is in use: a second request with it is declined, and the first one is answered as itself', () => {
+    const t = one()
+    t.request('first', 500)
+    t.request('second', 500)
+    expect([t.asked, t.out()]).toEqual([[['first', 500]], ['decline second 500']])
+    const sink = new Sink()
+    t.mux.answer(500, sink)
+    expect(t.out()).toEqual(['accept first 500'])
+  })
+
+  it('an id that the peer asks with is not taken for a channel of ours', () => {
+    const t = one()
+    t.request('theirs', 1)
+    void t.mux.open('ours', new Sink())
+    expect(t.out()).toEqual(['request ours 2'])
+  })
+
+  it('ICE-41 channels count from the request on: as many as the limit allows, however many are asked for before one is answered', () => {
+    const t = one()
+    for (let i = 1; i <= MAX_CHANNELS - 10; i++) {
+      t.request('x', i)
+      t.mux.answer(i, new Sink())
+    }
+    t.asked.length = 0
+    t.out()
+    for (let i = 0; i < 250; i++) t.request('y', 5000 + i)
+    expect([t.asked.length, t.out().length]).toEqual([10, 240])
+    for (const [, id] of t.asked) t.mux.answer(id, new Sink())
+    expect(t.mux.channelCount).toBe(MAX_CHANNELS)
+  })
+
   it('does not infer the opener from the id: random ids of the 2023 daemon are fine', () => {
     const t = one()
     t.request('a', 7)

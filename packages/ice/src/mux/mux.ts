@@ -42,6 +42,8 @@ export class Mux {
   /** Channels with something to send, in turn. */
   readonly #ready: Set<ChannelSink> = new Set() // bounded by MAX_CHANNELS
   readonly #sinks = new WeakMap<ChannelSink, number>()
+  /** What waits to be sent in all channels, counted by them. */
+  unsentBytes = 0
   #nextId: number
   #blocked = false
   #strange = 0
@@ -59,6 +61,11 @@ export class Mux {
 
   get channelCount(): number {
     return this.#channels.size
+  }
+
+  /** Open, and on their way to be: what is asked for counts before it is answered. */
+  get #used(): number {
+    return this.#channels.size + this.#opening.size + this.#asked.size
   }
 
   /** First thing on a new link. */
@@ -85,8 +92,7 @@ export class Mux {
   /** Asks for a channel; `sink` gets what follows the peer's ACCEPT. False when declined or abandoned. @throws ERR_LIMIT, ERR_LINK_LOST */
   async open(name: string, sink: ChannelSink): Promise<boolean> {
     if (this.#closed) throw this.#lost()
-    const used = this.#channels.size + this.#opening.size
-    if (used >= MAX_CHANNELS) throw limitError('channels of a link', used + 1, MAX_CHANNELS)
+    if (this.#used >= MAX_CHANNELS) throw limitError('channels of a link', this.#used + 1, MAX_CHANNELS)
     const id = this.#allocate()
     const answer = deferred<boolean>()
     this.#opening.set(id, { sink, answer })
@@ -237,7 +243,7 @@ export class Mux {
   #channel(name: string, id: number, state: number): void {
     if (state === STATE.request) {
       const taken = id === CONTROL || id === PROTOCOL || this.#channels.has(id) || this.#opening.has(id) || this.#asked.has(id)
-      if (taken || name.length > MAX_NAME_LENGTH || this.#asked.size >= MAX_PENDING_CHANNELS || this.#channels.size >= MAX_CHANNELS)
+      if (taken || name.length > MAX_NAME_LENGTH || this.#asked.size >= MAX_PENDING_CHANNELS || this.#used >= MAX_CHANNELS)
         return this.#send(encodeChannelRequest(name.slice(0, MAX_NAME_LENGTH), id, STATE.decline))
       this.#asked.set(id, name)
       return this.#host.onRequest(name, id)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { concatBytes, encodeMsgpack, fromBase64, fromHex, toHex, utf8 } from '@jamikit/core/codec'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { copiedBytes } from '../../test/copied.ts'
 import { refusal } from '../../test/refusals.ts'
 import { decodeControl, encodeBeacon, encodeChannelRequest, encodeMessage, encodeVersion, MuxDecoder, type MuxItem, STATE } from './mux-frame.ts'
 
@@ -62,6 +63,38 @@ describe('multiplexer messages', () => {
       const got: MuxItem[] = []
       for (let at = 0; at < stream.length; at += size) got.push(...decoder.push(stream.slice(at, at + size)))
       expect(show(got)).toEqual(show(new MuxDecoder().push(stream)))
+    }
+  })
+
+  it.each([
+    ['a message', encodeMessage(3, new Uint8Array(65_535))],
+    ['a message with text as data', encodeMsgpack([3, 'x'.repeat(65_535)])],
+    ['an object of another shape', encodeMsgpack({ a: new Uint8Array(65_500) })],
+    ['a thousand small objects of another shape', concatBytes(...Array.from({ length: 1000 }, () => encodeMsgpack({ a: 'x'.repeat(60) })))],
+  ])('the largest of its kind byte by byte (%s): each byte is copied a few times, not once for every byte before it', (_, stream) => {
+    const decoder = new MuxDecoder()
+    let items = 0
+    const copied = copiedBytes(() => {
+      for (let at = 0; at < stream.length; at++) items += decoder.push(stream.subarray(at, at + 1)).length
+    })
+    expect(items).toBeGreaterThan(0)
+    expect(copied).toBeLessThan(8 * stream.length)
+  })
+
+  it('an object that never ends is given up at the size of the largest message', () => {
+    const decoder = new MuxDecoder()
+    decoder.push(fromHex('9401'))
+    const text = encodeMsgpack('x'.repeat(30_000))
+    decoder.push(text)
+    decoder.push(text)
+    expect(refusal(() => decoder.push(text))).toBe('ERR_LIMIT')
+  })
+
+  it('after an object of another form the usual one is read again, at every split point', () => {
+    const stream = concatBytes(encodeMsgpack({ a: 'x'.repeat(40) }), encodeMessage(7, utf8('after')), encodeMsgpack([8, 'text']), encodeMessage(9, utf8('last')))
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const decoder = new MuxDecoder()
+      expect(show([...decoder.push(stream.slice(0, cut)), ...decoder.push(stream.slice(cut))])).toEqual(['strange', '7:6166746572', '8:74657874', '9:6c617374'])
     }
   })
 

@@ -1,7 +1,6 @@
 // Messages of the multiplexer and what travels on its two reserved channels. Pure.
 // docs/protocol/02 §4.1. Proof: wire/mux-frame.test.ts (vectors, every split point, refusal table, fuzz).
-import { codecError, limitError } from '@jamikit/core/base'
-import { asInt, asString, encodeMsgpack, type MsgpackValue, readMsgpack } from '@jamikit/core/codec'
+import { asInt, asString, encodeMsgpack, MsgpackStream, type MsgpackValue, readMsgpack, utf8 } from '@jamikit/core/codec'
 
 export const CONTROL = 0
 export const PROTOCOL = 0xffff
@@ -88,13 +87,21 @@ interface Body {
   data: Uint8Array
 }
 
-/** Messages out of a byte stream, payloads as copies. Holds at most one incomplete message. @throws ERR_CODEC, ERR_LIMIT: the link cannot be read further */
+/**
+ * Messages out of a byte stream, payloads as copies. Holds at most one incomplete message; however the stream is cut, every byte is
+ * copied a bounded number of times. @throws ERR_CODEC, ERR_LIMIT: the link cannot be read further
+ */
 export class MuxDecoder {
-  #rest: Uint8Array = new Uint8Array(0) // bounded by MAX_HELD
+  #rest: Uint8Array = new Uint8Array(0) // an incomplete head; 7 bytes at most
   #body: Body | undefined // bounded by MAX_PAYLOAD
+  #unusual: MsgpackStream | undefined // an incomplete object of another form; bounded by MAX_OBJECT
 
   push(chunk: Uint8Array): MuxItem[] {
     const out: MuxItem[] = []
+    if (this.#unusual) {
+      this.#general(this.#unusual, chunk, out)
+      return out
+    }
     let bytes = chunk
     let at = 0
     if (this.#body) {
@@ -111,11 +118,11 @@ export class MuxDecoder {
       const head = readHead(bytes, at)
       if (head === 'incomplete') break
       if (head === 'unusual') {
-        const item = general(bytes, at)
-        if (!item) break
-        out.push(item.item)
-        at = item.end
-      } else if (bytes.length - head.start >= head.length) {
+        this.#rest = new Uint8Array(0)
+        this.#general(new MsgpackStream(MAX_OBJECT, { maxDepth: 8, maxItems: 1024, maxBytes: MAX_PAYLOAD }), bytes.subarray(at), out)
+        return out
+      }
+      if (bytes.length - head.start >= head.length) {
         out.push({ channel: head.channel, data: copy(bytes, head.start, head.start + head.length) })
         at = head.start + head.length
       } else {
@@ -124,13 +131,19 @@ export class MuxDecoder {
         at = bytes.length
       }
     }
-    if (bytes.length - at > MAX_HELD) throw limitError('multiplexer message', bytes.length - at, MAX_PAYLOAD)
     this.#rest = copy(bytes, at, bytes.length)
     return out
   }
+
+  /** Objects that are not in the usual form, until one ends with the bytes that are here. */
+  #general(stream: MsgpackStream, bytes: Uint8Array, out: MuxItem[]): void {
+    for (const value of stream.push(bytes)) out.push(itemOf(value))
+    this.#unusual = stream.atBoundary ? undefined : stream
+  }
 }
 
-const MAX_HELD = MAX_PAYLOAD + 64
+/** Head and payload of the largest message in any form. */
+const MAX_OBJECT = MAX_PAYLOAD + 64
 
 /** A real copy, also of a Node buffer. */
 function copy(bytes: Uint8Array, from: number, to: number): Uint8Array {
@@ -178,18 +191,10 @@ function readHead(bytes: Uint8Array, start: number): { channel: number; start: n
   return bytes.length - at < 3 ? 'incomplete' : { channel, start: at + 3, length: ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number) }
 }
 
-function general(bytes: Uint8Array, start: number): { item: MuxItem; end: number } | undefined {
-  const read = readMsgpack(bytes, start, { maxDepth: 8, maxItems: 1024, maxBytes: MAX_PAYLOAD })
-  if (!read) return undefined
-  const { value, end } = read
-  if (!Array.isArray(value) || value.length < 2) return { item: 'strange', end }
+function itemOf(value: MsgpackValue): MuxItem {
+  if (!Array.isArray(value) || value.length < 2) return 'strange'
   const [channel, data] = value
-  if (typeof channel !== 'number' || !Number.isInteger(channel) || channel < 0 || channel > 0xffff) return { item: 'strange', end }
-  if (data instanceof Uint8Array) return { item: { channel, data }, end }
-  if (typeof data === 'string') {
-    const text = new TextEncoder().encode(data)
-    if (text.length > MAX_PAYLOAD) throw codecError('multiplexer payload', `${text.length} bytes`, `at most ${MAX_PAYLOAD} bytes`)
-    return { item: { channel, data: text }, end }
-  }
-  return { item: 'strange', end }
+  if (typeof channel !== 'number' || !Number.isInteger(channel) || channel < 0 || channel > 0xffff) return 'strange'
+  if (data instanceof Uint8Array) return { channel, data }
+  return typeof data === 'string' ? { channel, data: utf8(data) } : 'strange'
 }

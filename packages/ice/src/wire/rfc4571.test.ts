@@ -2,6 +2,7 @@
 import { concatBytes, toHex } from '@jamikit/core/codec'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { copiedBytes } from '../../test/copied.ts'
 import { encodeFrames, FrameDecoder, MAX_FRAME } from './rfc4571.ts'
 
 const all = (decoder: FrameDecoder, ...chunks: Uint8Array[]) => chunks.flatMap((chunk) => decoder.push(chunk).map((frame) => toHex(frame)))
@@ -25,6 +26,22 @@ describe('RFC 4571 frames', () => {
     const decoder = new FrameDecoder()
     expect(decoder.push(encodeFrames(big)).map((f) => f.length)).toEqual([MAX_FRAME])
     expect(decoder.push(new Uint8Array(1000))).toEqual([])
+  })
+
+  it('the largest frame byte by byte: each byte is copied a few times, not once for every byte before it', () => {
+    const stream = encodeFrames(new Uint8Array(MAX_FRAME).fill(3))
+    const decoder = new FrameDecoder()
+    let got = 0
+    const copied = copiedBytes(() => {
+      for (let at = 0; at < stream.length; at++) for (const frame of decoder.push(stream.subarray(at, at + 1))) got += frame.length
+    })
+    expect(got).toBe(MAX_FRAME)
+    expect(copied).toBeLessThan(4 * stream.length)
+  })
+
+  it('nothing is allocated for a declared length', () => {
+    const decoder = new FrameDecoder()
+    expect(copiedBytes(() => decoder.push(Uint8Array.of(0xff, 0xff, 1)))).toBeLessThan(16)
   })
 
   it('any bytes in any pieces are read without an error, and nothing is held beyond one frame (fuzz)', () => {

@@ -1,7 +1,5 @@
 // RFC 4571 framing: a 16-bit length before every payload, for the whole life of the connection. Pure.
 // docs/protocol/02 §2.6. Proof: wire/rfc4571.test.ts (every split point).
-import { limitError } from '@jamikit/core/base'
-
 export const MAX_FRAME = 65_535
 
 /** Payloads of at most `size` bytes, each behind its length, in one buffer. */
@@ -23,28 +21,54 @@ export function encodeFrames(bytes: Uint8Array | readonly Uint8Array[], size = M
   return out
 }
 
-/** Payloads out of a byte stream; holds at most one incomplete frame. Empty frames are skipped. */
+/**
+ * Payloads out of a byte stream; holds at most one incomplete frame, in a buffer that grows with what comes and never with what is
+ * declared. However the stream is cut, every byte is copied a bounded number of times. Empty frames are skipped.
+ */
 export class FrameDecoder {
-  #rest: Uint8Array = new Uint8Array(0) // bounded by MAX_FRAME + 2
+  #high: number | undefined // the first byte of a length whose second one has not come
+  #length = 0 // of the frame that is being filled; 0 = none
+  #filled = 0
+  #body: Uint8Array = new Uint8Array(0) // bounded by MAX_FRAME
 
   /** Payloads borrow from `chunk` where they can. */
   push(chunk: Uint8Array): Uint8Array[] {
-    let bytes = chunk
-    if (this.#rest.length > 0) {
-      bytes = new Uint8Array(this.#rest.length + chunk.length)
-      bytes.set(this.#rest)
-      bytes.set(chunk, this.#rest.length)
-    }
     const out: Uint8Array[] = []
     let at = 0
-    while (at + 2 <= bytes.length) {
-      const length = ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
-      if (at + 2 + length > bytes.length) break
-      if (length > 0) out.push(bytes.subarray(at + 2, at + 2 + length))
-      at += 2 + length
+    while (at < chunk.length) {
+      if (this.#length === 0) {
+        if (this.#high === undefined) {
+          this.#high = chunk[at++] as number
+          continue
+        }
+        this.#length = (this.#high << 8) | (chunk[at++] as number)
+        this.#high = undefined
+        if (chunk.length - at >= this.#length) {
+          if (this.#length > 0) out.push(chunk.subarray(at, at + this.#length))
+          at += this.#length
+          this.#length = 0
+        }
+        continue
+      }
+      const part = chunk.subarray(at, at + this.#length - this.#filled)
+      this.#take(part)
+      at += part.length
+      if (this.#filled < this.#length) break
+      out.push(this.#body.subarray(0, this.#length))
+      this.#body = new Uint8Array(0)
+      this.#length = this.#filled = 0
     }
-    this.#rest = bytes.slice(at)
-    if (this.#rest.length > MAX_FRAME + 2) throw limitError('frame', this.#rest.length, MAX_FRAME)
     return out
+  }
+
+  #take(part: Uint8Array): void {
+    const filled = this.#filled + part.length
+    if (filled > this.#body.length) {
+      const grown = new Uint8Array(Math.min(this.#length, Math.max(1024, 2 * filled)))
+      grown.set(this.#body.subarray(0, this.#filled))
+      this.#body = grown
+    }
+    this.#body.set(part, this.#filled)
+    this.#filled = filled
   }
 }

@@ -3,8 +3,9 @@ import { JamiError } from '@jamikit/core/base'
 import type { ConversationId } from '@jamikit/core/contracts'
 import { testIdentity } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
-import { alice, all, bob, cloneFor, create, exchange, pair, person } from '../../test/harness.ts'
+import { alice, all, bob, clock, cloneFor, create, exchange, pair, person } from '../../test/harness.ts'
 import { memoryFiles } from '../../test/memory.ts'
+import { receivedPack } from '../../test/received.ts'
 import { Conversation } from './conversation.ts'
 
 async function newTexts(c: Conversation): Promise<string[]> {
@@ -18,7 +19,7 @@ const text = (body: string) => ({ type: 'text/plain', fields: { body } })
 it('what the inviter wrote before we joined is new', async () => {
   const ours = await create(alice, bob.accountId)
   await ours.append(text('before you came'), undefined)
-  const theirs = await Conversation.clone(person(bob)(ours.id), ours.id, ours.head, await all(ours), alice.accountId)
+  const theirs = await Conversation.clone(person(bob)(ours.id), ours.id, ours.head, receivedPack(await all(ours)), alice.accountId)
   expect(await newTexts(theirs)).toEqual(['before you came'])
 })
 
@@ -32,7 +33,7 @@ it('what an account has answered on another device of its own is not new on a fr
   await exchange(theirs, ours)
   const laptop = testIdentity(0, 1).device
   const env = person(laptop)(ours.id)
-  const fresh = await Conversation.clone(env, ours.id, ours.head, await all(ours), bob.accountId)
+  const fresh = await Conversation.clone(env, ours.id, ours.head, receivedPack(await all(ours)), bob.accountId)
   expect(await newTexts(fresh)).toEqual(['another question'])
   await theirs.append(text('a third'), undefined)
   await exchange(theirs, fresh)
@@ -47,12 +48,11 @@ it('what an account has answered on another device of its own is not new on a fr
 it('a device that has not written yet follows two writers who diverge, and takes their merge', async () => {
   const { ours, theirs } = await pair()
   const laptop = testIdentity(0, 1).device
-  const fresh = await Conversation.clone(person(laptop)(ours.id), ours.id, ours.head, await all(ours), bob.accountId)
+  const fresh = await Conversation.clone(person(laptop)(ours.id), ours.id, ours.head, receivedPack(await all(ours)), bob.accountId)
   await ours.append(text('left'), undefined)
   await theirs.append(text('right'), undefined)
   await exchange(ours, fresh)
   const before = fresh.head
-  await exchange(theirs, fresh)
   await exchange(theirs, fresh)
   expect(fresh.head).toBe(before) // it may not merge: a merge holds content of its parents only, and its certificate is in neither
   await exchange(theirs, ours)
@@ -61,25 +61,70 @@ it('a device that has not written yet follows two writers who diverge, and takes
   expect((await newTexts(fresh)).sort()).toEqual(['right']) // 'left' is of this account
 })
 
-it('a merge that cannot be written leaves the head where it was, and the same head can be received again', async () => {
-  const storage = memoryFiles()
-  const env = person(alice, storage)
-  const ours = await Conversation.create(env, env('' as ConversationId), bob.accountId)
-  const theirs = await cloneFor(bob, ours)
-  await theirs.join()
-  await exchange(theirs, ours)
-  await ours.append(text('left'), undefined)
-  await theirs.append(text('right'), undefined)
-  const before = ours.head
-  let refs = 0
-  storage.onWrite = (path) => {
-    if (path === 'refs/heads/main' && ++refs === 2) throw new JamiError('ERR_STORAGE_IO', 'disk full')
+it('what cannot be written has not happened, whichever write fails: the same head is received again, and merged', async () => {
+  for (let failing = 1, failed = true; failed; failing++) {
+    const storage = memoryFiles()
+    const env = person(alice, storage)
+    const ours = await Conversation.create(env, env('' as ConversationId), bob.accountId)
+    const theirs = await cloneFor(bob, ours)
+    await theirs.join()
+    await exchange(theirs, ours)
+    await ours.append(text('left'), undefined)
+    await theirs.append(text('right'), undefined)
+    const before = ours.head
+    let writes = 0
+    storage.onWrite = () => {
+      if (++writes === failing) throw new JamiError('ERR_STORAGE_IO', 'disk full')
+    }
+    const outcome = await exchange(theirs, ours).then(() => 'written', (error: unknown) => (JamiError.is(error) ? error.code : String(error)))
+    failed = writes >= failing
+    storage.onWrite = () => {}
+    if (failed) expect([outcome, ours.head, ours.has(theirs.head)]).toEqual(['ERR_STORAGE_IO', before, false])
+    await exchange(theirs, ours)
+    await exchange(ours, theirs)
+    expect(theirs.head).toBe(ours.head)
+    expect(await newTexts(ours)).toEqual(['right'])
   }
-  await expect(exchange(theirs, ours)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
-  expect(ours.head).toBe(before)
-  storage.onWrite = () => {}
-  await ours.receive(theirs.head, new Map()) // everything is here already
-  await exchange(ours, theirs)
-  expect(theirs.head).toBe(ours.head)
-  expect(await newTexts(ours)).toEqual(['right'])
 })
+
+it('a send that cannot be written was not sent, and the same key sends it once; a key is any text', async () => {
+  for (const key of ['k', '1', '__proto__']) for (let failing = 1, failed = true; failed; failing++) {
+    const storage = memoryFiles()
+    const env = person(alice, storage)
+    const ours = await Conversation.create(env, env('' as ConversationId), bob.accountId)
+    let writes = 0
+    storage.onWrite = () => {
+      if (++writes === failing) throw new JamiError('ERR_STORAGE_IO', 'disk full')
+    }
+    const outcome = await ours.append(text('once'), key).then(({ id }) => id, () => undefined)
+    failed = writes >= failing
+    storage.onWrite = () => {}
+    if (failed) expect([outcome, ours.head]).toEqual([undefined, ours.id])
+    const { id } = await ours.append(text('once'), key)
+    expect((await ours.append(text('once'), key)).id).toBe(id)
+    const again = await Conversation.open(env(ours.id), ours.id)
+    expect((await again?.append(text('once'), key))?.id).toBe(id)
+    expect(ours.history.length).toBe(2)
+  }
+})
+
+it('times never run backwards along the history: a slow clock writes the time of what it builds on, one that is years ahead is not followed', async () => {
+  const { ours, theirs } = await pair()
+  const at = (c: Conversation) => c.history.info(c.head)?.timeS ?? 0
+  await theirs.append(text('now'), undefined)
+  const day = 86_400
+  const start = at(theirs)
+  const env = { ...person(alice)(ours.id), clock: { ...clockAt(start - 3600) } }
+  const slow = await Conversation.clone(env, ours.id, theirs.head, receivedPack(await all(theirs)), bob.accountId)
+  await slow.append(text('an hour slow'), undefined)
+  expect(at(slow)).toBe(start)
+  const late = { ...person(alice)(ours.id), clock: clockAt(start - 2 * day) }
+  const behind = await Conversation.clone(late, ours.id, theirs.head, receivedPack(await all(theirs)), bob.accountId)
+  await behind.append(text('two days slow'), undefined)
+  expect(at(behind)).toBeLessThan(start)
+})
+
+/** The clock of the harness, set to another time. */
+function clockAt(timeS: number) {
+  return { now: () => clock.now(), after: clock.after.bind(clock), track: clock.track.bind(clock), wallTimeMs: () => timeS * 1000 }
+}

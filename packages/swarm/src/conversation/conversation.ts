@@ -1,85 +1,92 @@
-// One conversation on this device: its repository, who has what, what the program has handled. All writes go through one queue.
-// docs/protocol/04 §1.6, §3, §4.6, §5.6. Proof: conversation/conversations.test.ts.
+// One conversation on this device: its history, its members, who has what, what the program has handled. Whatever changes the history goes
+// through one queue; validation of what peers send does not. docs/protocol/04 §1.6, §3, §4.6, §5.6. Proof: conversation/conversation.test.ts.
 import { JamiError } from '@jamikit/core/base'
-import { asArray, asMap, asString, decodeMsgpack, encodeMsgpack, utf8 } from '@jamikit/core/codec'
+import { fromUtf8 } from '@jamikit/core/codec'
 import type {
   AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
 } from '@jamikit/core/contracts'
-import { MAX_KEYS } from '../defaults.ts'
-import { authorName, type Commit, parseCommit, signedCommit, unsignedCommit } from '../repo/commit.ts'
-import { type CommitBody, parseBody, printBody } from '../repo/commit-body.ts'
-import { decodeTree, EMPTY_BLOB, type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
-import { buildTrees, flatten, type Paths, Repository } from '../repo/repository.ts'
-import { mergePaths, virtualBase } from '../sync/merge.ts'
-import { authorOf, validateCommit, type ValidationContext } from '../validation/validate-commit.ts'
+import { type CommitBody, parseBody } from '../repo/commit-body.ts'
+import { readFile } from '../repo/edit-tree.ts'
+import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import { Repository } from '../repo/repository.ts'
+import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
+import { authorIn } from '../validation/author.ts'
+import { readInitial } from '../validation/rules/initial.ts'
+import { validateHistory } from '../validation/validate-history.ts'
+import { Handled } from './handled.ts'
+import { type MarkKind, Marks } from './marks.ts'
+import { Members } from './members.ts'
+import { bestBases, joints, mergeTrees } from './merging.ts'
+import { entryOf } from './reading.ts'
+import { SentKeys } from './sent-keys.ts'
+import { type Draft, emptyFile, Writer } from './writer.ts'
 
-export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'crypto' | 'logger'> {
+export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'crypto' | 'logger'> {
   readonly identity: DeviceIdentity
   readonly displayName: () => string
   readonly storage: Storage
   readonly files: FileTree
   /** Prefix of this conversation's records. */
   readonly prefix: string
+  /** What is wrong with what is kept. */
+  readonly onProblem: (error: JamiError) => void
 }
 
 export interface Change {
-  /** New entries, parents first. */
-  readonly entries: readonly ConversationEntry[]
+  /** New on main, parents first. */
+  readonly commits: readonly CommitInfo[]
   readonly head: Oid
 }
 
-const blob = (data: Uint8Array): GitObject => ({ type: 'blob', data })
+type Seed = Pick<ConversationEnv, 'clock' | 'crypto' | 'identity' | 'displayName'>
 
-/** Objects and id of a fresh 1:1 conversation. */
-async function firstCommit(env: ConversationEnv, peer: AccountUri): Promise<{ id: ConversationId; objects: GitObject[] }> {
-  const { identity } = env
-  const [device, ...account] = identity.chain
-  const files: [string, GitObject][] = [
-    [`admins/${identity.accountId}.crt`, blob(utf8(account.map((c) => c.pem).join('')))],
-    [`devices/${identity.deviceId}.crt`, blob(utf8(device.pem))],
-    [`invited/${peer}`, blob(EMPTY_BLOB)],
-  ]
-  const { root, objects } = buildTrees(new Map(files.map(([path, object]) => [path, objectId(object)])))
-  const commit = await signCommit(env, { tree: root, parents: [], message: printBody({ type: 'initial', fields: { mode: '0', invited: peer } }) })
-  return { id: objectId(commit) as ConversationId, objects: [...files.map(([, object]) => object), ...objects, commit] }
-}
-
-async function signCommit(env: ConversationEnv, c: { tree: Oid; parents: readonly Oid[]; message: string }): Promise<GitObject> {
-  const { identity, clock, crypto } = env
-  const unsigned = unsignedCommit({ ...c, name: authorName(env.displayName(), identity.deviceId), device: identity.deviceId, timeS: Math.floor(clock.wallTimeMs() / 1000) })
-  return { type: 'commit', data: signedCommit(unsigned, await clock.track(crypto.sign(identity.privateKey, unsigned))) }
+export interface HistoryRange {
+  readonly before?: MessageId
+  readonly after?: MessageId
+  readonly order?: 'newest' | 'oldest'
+  readonly limit?: number
 }
 
 export class Conversation {
   readonly id: ConversationId
   readonly #env: ConversationEnv
   readonly #repo: Repository
+  readonly #members: Members
+  readonly #marks: Marks
+  readonly #handled: Handled
+  readonly #keys: SentKeys
+  readonly #writer: Writer
+  #founders: readonly AccountUri[] = []
+  #mode: ConversationMode = 0
   #queue: Promise<unknown> = Promise.resolve()
-  readonly #authors = new Map<Oid, AccountUri>() // one per commit of the history
-  #members: ConversationInfo['members'] = []
-  /** Handled by the program: heads of a set that is closed under ancestors. */
-  #acknowledged: Set<Oid> = new Set()
-  #acknowledgedHeads: Oid[] = []
-  readonly #fetched = new Map<AccountUri, Oid>() // bounded by the members
-  readonly #read = new Map<AccountUri, Oid>() // bounded by the members
+  #ended = false
 
   private constructor(env: ConversationEnv, id: ConversationId, repo: Repository) {
+    const { storage, prefix, identity, files } = env
     this.#env = env
     this.id = id
     this.#repo = repo
+    this.#members = new Members(repo)
+    this.#marks = new Marks({ history: repo, storage, prefix: `${prefix}/marks/`, own: identity.accountId })
+    this.#handled = new Handled({ history: repo, storage, key: `${prefix}/handled`, own: identity.accountId })
+    this.#keys = new SentKeys(files)
+    this.#writer = new Writer(env)
   }
 
-  static async create(env: (id: ConversationId) => ConversationEnv, seed: Omit<ConversationEnv, 'files' | 'prefix'>, peer: AccountUri): Promise<Conversation> {
-    const { id, objects } = await firstCommit({ ...seed, files: undefined as never, prefix: '' }, peer)
-    const own = env(id)
-    const conversation = new Conversation(own, id, await Repository.create(own.files, id, objects))
-    await conversation.#load()
-    return conversation
+  /** A new 1:1 conversation; on disk when it resolves. */
+  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri): Promise<Conversation> {
+    const writer = new Writer(seed)
+    const first = await writer.first({ type: 'initial', fields: { mode: '0', invited: peer } }, new Map<string, GitObject>([
+      [`admins/${writer.me}.crt`, writer.accountFile()], [writer.devicePath, writer.deviceFile()], [`invited/${peer}`, emptyFile()],
+    ]))
+    const id = first.commit.oid as ConversationId
+    return Conversation.#make(env(id), id, { commits: [first.commit], objects: first.objects, head: id })
   }
 
-  /** @throws ERR_STORAGE_CORRUPT */
+  /** Undefined when there is none, or its creation was cut off. @throws ERR_STORAGE_CORRUPT, ERR_STORAGE_IO */
   static async open(env: ConversationEnv, id: ConversationId): Promise<Conversation | undefined> {
-    const repo = await Repository.open(env.files)
+    await env.files.remove('jamikit/incoming') // packs that were on their way when the process ended
+    const repo = await Repository.open(env.files, repositoryOptions(env))
     if (!repo) return undefined
     const conversation = new Conversation(env, id, repo)
     await conversation.#load()
@@ -88,54 +95,68 @@ export class Conversation {
 
   /**
    * A clone: every commit is validated before anything is kept, and it is between the inviter and us (spec 03 §11.2 item 10).
-   * @throws ERR_REPO_INVALID, ERR_NOT_MEMBER
+   * @throws ERR_REPO_INVALID, ERR_LIMIT, ERR_NOT_MEMBER
    */
-  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, objects: ReadonlyMap<Oid, GitObject>, inviter: AccountUri): Promise<Conversation> {
-    const { commits, used } = await validateAll(env, id, head, objects, undefined)
+  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, pack: ReceivedPack, inviter: AccountUri): Promise<Conversation> {
+    const { commits, used } = await validateHistory(env, { conversation: id, head, pack, known: undefined })
     const me = env.identity.accountId
-    const root = commits.get(id) as Commit
-    const [creator] = [...(await flatten(async (oid) => objects.get(oid), root.tree)).keys()].flatMap((path) => /^admins\/([0-9a-f]{40})\.crt$/.exec(path)?.[1] ?? [])
-    const between = [creator, parseBody(root.message).fields.invited].sort().join(' and ')
+    const root = commits.find(({ oid }) => oid === id)
+    const first = await pack.read(id)
+    const { invited } = readInitial(bodyOf(first?.data ?? new Uint8Array(0)))
+    const between = [root?.author, invited].sort().join(' and ')
     if (between !== [inviter, me].sort().join(' and ')) throw new JamiError('ERR_NOT_MEMBER', `conversation ${id}: got one between ${between}, allowed between ${inviter} and us`)
-    const paths = await flatten(async (oid) => objects.get(oid), (commits.get(head) as Commit).tree)
-    if (!paths.has(`invited/${me}`) && !paths.has(`members/${me}.crt`) && !paths.has(`admins/${me}.crt`))
-      throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
-    const conversation = new Conversation(env, id, await Repository.create(env.files, head, used))
+    const members = new Members(pack)
+    await members.refresh(commits.find(({ oid }) => oid === head)?.tree ?? '', [])
+    if (!['admin', 'member', 'invited'].includes(members.roleOf(me) ?? '')) throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
+    const conversation = await Conversation.#make(env, id, { commits, pack: { received: pack, used }, head })
+    await conversation.#handleAnswered()
+    return conversation
+  }
+
+  static async #make(env: ConversationEnv, id: ConversationId, first: Advance & { readonly head: Oid }): Promise<Conversation> {
+    const conversation = new Conversation(env, id, await Repository.create(env.files, first, repositoryOptions(env)))
     await conversation.#load()
-    await conversation.#acknowledgeAnswered()
     return conversation
   }
 
   /** Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. */
-  async #acknowledgeAnswered(): Promise<void> {
-    const { identity, prefix, storage } = this.#env
-    const heads: Oid[] = []
-    const covered = new Set<Oid>()
-    for (const oid of this.#repo.linear(this.#repo.reachable([this.#repo.head]))) {
-      if (covered.has(oid) || (await this.#authorUri(oid)) !== identity.accountId) continue
-      heads.push(oid)
-      for (const c of this.#repo.reachable([oid], covered)) covered.add(c)
+  async #handleAnswered(): Promise<void> {
+    const { accountId } = this.#env.identity
+    for (let position = this.#repo.length - 1; position >= 0; position--) {
+      const { author, oid } = this.#repo.at(position)
+      if (author === accountId) await this.#handled.add(oid)
     }
-    if (heads.length === 0) return
-    await storage.batch([{ key: `${prefix}/acknowledged`, value: encodeMsgpack(heads) }])
-    this.#acknowledgedHeads = heads
-    this.#acknowledged = covered
   }
+
+  async #load(): Promise<void> {
+    const root = await this.#repo.commit(this.id)
+    const info = this.#repo.info(this.id)
+    if (!root || !info) throw new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: its first commit is missing`)
+    const { mode, invited } = readInitial(parseBody(root.message))
+    this.#mode = mode as ConversationMode
+    this.#founders = [info.author, invited as AccountUri]
+    await this.#refreshMembers()
+    const problems = await this.#marks.load()
+    await this.#handled.load().catch((error: unknown) => problems.push(error))
+    for (const problem of problems) this.#env.onProblem(new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: a record cannot be read`, { cause: problem }))
+  }
+
+  // ---------------------------------------------------------------- what there is
 
   get head(): MessageId {
-    return this.#repo.head as MessageId
+    return this.#repo.head
   }
 
-  get repository(): Repository {
+  get history(): History {
     return this.#repo
   }
 
   get info(): ConversationInfo {
-    return { id: this.id, mode: this.mode, state: 'ready', members: this.#members, head: this.head }
+    return { id: this.id, mode: this.#mode, state: 'ready', members: this.#members.list, head: this.head }
   }
 
   get mode(): ConversationMode {
-    return Number(parseBody(this.#repo.commit(this.id)?.message ?? '{}').fields.mode ?? 0) as ConversationMode
+    return this.#mode
   }
 
   has(oid: Oid): boolean {
@@ -143,317 +164,226 @@ export class Conversation {
   }
 
   roleOf(uri: AccountUri): MemberRole | undefined {
-    return this.#members.find((m) => m.uri === uri)?.role
-  }
-
-  // ---------------------------------------------------------------- state
-
-  async #load(): Promise<void> {
-    const { storage, prefix } = this.#env
-    const acked = await storage.get(`${prefix}/acknowledged`)
-    if (acked) this.#acknowledgedHeads = asArray(decodeMsgpack(acked), 'acknowledged').map((oid) => asString(oid, 'commit', 40))
-    this.#acknowledged = this.#repo.reachable(this.#acknowledgedHeads)
-    const status = await storage.get(`${prefix}/status`)
-    if (status) {
-      const map = asMap(decodeMsgpack(status), 'status')
-      for (const [name, target] of [['fetched', this.#fetched], ['read', this.#read]] as const)
-        for (const [uri, oid] of asMap(map.get(name) ?? new Map(), name)) target.set(asString(uri, 'member', 40) as AccountUri, asString(oid, 'commit', 40))
-    }
-    await this.#refreshMembers()
+    return this.#members.roleOf(uri)
   }
 
   async #refreshMembers(): Promise<void> {
-    const paths = await this.#repo.headPaths()
-    const roles = new Map<AccountUri, MemberRole>()
-    for (const [prefix, role] of [['admins/', 'admin'], ['members/', 'member'], ['invited/', 'invited'], ['banned/members/', 'banned'], ['banned/invited/', 'banned']] as const) {
-      for (const path of paths.keys()) {
-        if (!path.startsWith(prefix)) continue
-        const uri = path.slice(prefix.length).replace(/\.crt$/, '') as AccountUri
-        if (/^[0-9a-f]{40}$/.test(uri) && !roles.has(uri)) roles.set(uri, role)
-      }
-    }
-    const invited = parseBody(this.#repo.commit(this.id)?.message ?? '{}').fields.invited as AccountUri | undefined
-    const creator = await this.#authorUri(this.id)
-    for (const uri of [creator, invited]) if (uri && !roles.has(uri)) roles.set(uri, 'left')
-    this.#members = [...roles].map(([uri, role]) => ({ uri, role }))
+    await this.#members.refresh(this.#headInfo().tree, this.#founders)
   }
 
-  async #authorUri(oid: Oid): Promise<AccountUri | undefined> {
-    const known = this.#authors.get(oid)
-    if (known) return known
-    const commit = this.#repo.commit(oid)
-    const uri = commit && (await authorOf({ paths: (tree) => this.#repo.paths(tree), blob: (b) => this.#repo.blob(b), commit: (c) => this.#repo.commit(c) }, commit))
-    if (uri) this.#authors.set(oid, uri)
-    return uri
+  #headInfo(): CommitInfo {
+    return this.#repo.at(this.#repo.length - 1)
   }
 
   async entry(oid: Oid): Promise<ConversationEntry | undefined> {
-    const commit = this.#repo.commit(oid)
-    const author = await this.#authorUri(oid)
-    if (!commit || !author) return undefined
-    const body: CommitBody = commit.parents.length > 1 ? { type: 'merge', fields: { body: commit.message } } : parseBody(commit.message)
-    return {
-      id: oid as MessageId, conversation: this.id, parents: commit.parents as MessageId[], author, device: commit.device,
-      timeMs: commit.committerTimeS * 1000, type: body.type, fields: body.fields,
-    }
+    const info = this.#repo.info(oid)
+    const commit = info && (await this.#repo.commit(oid))
+    return info && commit && entryOf(this.id, info, commit)
   }
 
-  async *history(options: { before?: MessageId; after?: MessageId; order?: 'newest' | 'oldest'; limit?: number }): AsyncGenerator<ConversationEntry> {
-    for (const oid of [options.before, options.after]) if (oid !== undefined && !this.#repo.has(oid)) throw new JamiError('ERR_NOT_FOUND', `message ${oid} is not in conversation ${this.id}`)
-    let list = this.#repo.linear(this.#repo.reachable([this.#repo.head]))
-    if (options.before !== undefined) list = list.slice(list.indexOf(options.before) + 1)
-    if (options.after !== undefined) list = list.slice(0, list.indexOf(options.after))
-    if (options.order === 'oldest') list.reverse()
-    for (const oid of list.slice(0, options.limit ?? list.length)) {
+  /** In linear order. What comes while somebody reads is not in it, unless it was placed among what is still to come. */
+  async *read(range: HistoryRange): AsyncGenerator<ConversationEntry> {
+    const place = (oid: MessageId): number => {
+      const position = this.#repo.info(oid)?.position ?? -1
+      if (position < 0) throw new JamiError('ERR_NOT_FOUND', `message ${oid} is not in conversation ${this.id}`, { details: { message: oid, conversation: this.id } })
+      return position
+    }
+    const newest = () => (range.before === undefined ? this.#repo.length - 1 : place(range.before) - 1)
+    const oldest = () => (range.after === undefined ? 0 : place(range.after) + 1)
+    const step = range.order === 'oldest' ? 1 : -1
+    let at = step > 0 ? oldest() : newest()
+    let left = range.limit ?? Number.POSITIVE_INFINITY
+    oldest() // both ends are checked at the first step
+    newest()
+    while (left-- > 0 && at >= oldest() && at <= newest()) {
+      const { oid } = this.#repo.at(at)
       const entry = await this.entry(oid)
       if (entry) yield entry
+      at = place(oid) + step // a merge may have moved it meanwhile
     }
   }
 
   // ---------------------------------------------------------------- handled by the program
 
   async *unacknowledged(): AsyncGenerator<ConversationEntry> {
-    const open = this.#repo.linear(this.#repo.reachable([this.#repo.head], this.#acknowledged)).reverse()
-    for (const oid of open) {
-      if (this.#acknowledged.has(oid)) continue
+    for (const { oid } of this.#handled.open()) {
       const entry = await this.entry(oid)
-      if (entry && entry.author !== this.#env.identity.accountId) yield entry
+      if (entry) yield entry
     }
   }
 
+  /** @throws ERR_NOT_FOUND */
   async acknowledge(oid: Oid): Promise<void> {
-    if (!this.#repo.has(oid)) throw new JamiError('ERR_NOT_FOUND', `message ${oid} is not in conversation ${this.id}`)
-    if (this.#acknowledged.has(oid)) return
-    const covered = this.#repo.reachable([oid], this.#acknowledged)
-    const heads = [...this.#acknowledgedHeads.filter((head) => !this.#repo.isAncestor(head, oid)), oid]
-    await this.#env.storage.batch([{ key: `${this.#env.prefix}/acknowledged`, value: encodeMsgpack(heads) }])
-    this.#acknowledgedHeads = heads
-    for (const c of covered) this.#acknowledged.add(c)
+    this.#check()
+    if (!this.#repo.has(oid)) throw new JamiError('ERR_NOT_FOUND', `message ${oid} is not in conversation ${this.id}`, { details: { message: oid, conversation: this.id } })
+    await this.#handled.add(oid)
   }
 
   // ---------------------------------------------------------------- who has what
 
-  statusOf(message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined {
-    const read = this.#read.get(member)
-    if (read && this.#repo.isAncestor(message, read)) return 'displayed'
-    const fetched = this.#fetched.get(member)
-    return fetched && this.#repo.isAncestor(message, fetched) ? 'sent' : undefined
+  statusOf(message: MessageId, member: AccountUri): MarkKind | undefined {
+    return this.#marks.statusOf(message, member)?.status
   }
 
   /** A member has (or has seen) a commit and all before it. @returns own messages that are newly covered, oldest first */
-  async note(member: AccountUri, oid: Oid, what: 'sent' | 'displayed'): Promise<MessageId[]> {
-    if (!this.#repo.has(oid) || !this.#members.some((m) => m.uri === member)) return []
-    const marks = what === 'sent' ? this.#fetched : this.#read
-    const old = marks.get(member)
-    if (old && this.#repo.isAncestor(oid, old)) return []
-    const next = old && !this.#repo.isAncestor(old, oid) ? undefined : oid
-    if (next === undefined) return [] // beside the old mark: a later merge covers both
-    marks.set(member, oid)
-    const map = (m: ReadonlyMap<AccountUri, Oid>) => Object.fromEntries(m)
-    await this.#env.storage.batch([{ key: `${this.#env.prefix}/status`, value: encodeMsgpack({ fetched: map(this.#fetched), read: map(this.#read) }) }])
-    const covered = this.#repo.linear(this.#repo.reachable([oid], old ? this.#repo.reachable([old]) : new Set())).reverse()
-    const out: MessageId[] = []
-    for (const c of covered) if ((await this.#authorUri(c)) === this.#env.identity.accountId) out.push(c as MessageId)
-    return out
+  async note(member: AccountUri, oid: Oid, kind: MarkKind): Promise<MessageId[]> {
+    if (this.#ended || this.roleOf(member) === undefined) return []
+    return this.#marks.note(member, oid, kind, this.#env.clock.wallTimeMs())
+  }
+
+  /** Marks that waited for commits which are here now. */
+  dueMarks(): { member: AccountUri; oid: Oid; kind: MarkKind }[] {
+    return [...this.#marks.due()]
+  }
+
+  /** What to tell a member's device that we have: what it has itself, our head, then ever wider steps back. */
+  haves(member: AccountUri, count: number): Oid[] {
+    const out = new Set<Oid>(this.#marks.headsOf(member).filter((oid) => this.#repo.has(oid)).slice(-4))
+    out.add(this.#repo.head)
+    for (let back = 1; out.size < count && this.#repo.length - 1 - back > 0; back *= 2) out.add(this.#repo.at(this.#repo.length - 1 - back).oid)
+    out.add(this.id)
+    return [...out].slice(0, count)
   }
 
   // ---------------------------------------------------------------- writing
 
+  #check(): void {
+    if (this.#ended) throw new JamiError('ERR_NOT_FOUND', `conversation ${this.id} is not here any more`)
+  }
+
   /** One writer at a time. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.#queue.then(work, work)
+    const run = this.#queue.then(() => {
+      this.#check()
+      return work()
+    })
     this.#queue = run.catch(() => {})
     return run
   }
 
-  /** The device's certificate comes with its first commit. */
-  async #ownPaths(): Promise<{ paths: Map<string, Oid>; objects: GitObject[] }> {
-    const paths = new Map(await this.#repo.headPaths())
-    const { identity } = this.#env
-    const path = `devices/${identity.deviceId}.crt`
-    if (paths.has(path)) return { paths, objects: [] }
-    const certificate = blob(utf8(identity.chain[0].pem))
-    paths.set(path, objectId(certificate))
-    return { paths, objects: [certificate] }
-  }
-
-  async #write(body: CommitBody, change?: { paths: Map<string, Oid>; objects: GitObject[] }): Promise<Change> {
-    const { paths, objects } = change ?? (await this.#ownPaths())
-    const trees = buildTrees(paths)
-    const same = trees.root === this.#repo.commit(this.#repo.head)?.tree
-    const object = await signCommit(this.#env, { tree: trees.root, parents: [this.#repo.head], message: printBody(body) })
-    return this.#advance(object, same ? [] : [...objects, ...trees.objects])
-  }
-
-  async #advance(object: GitObject, others: readonly GitObject[], commits: ReadonlyMap<Oid, Commit> = new Map()): Promise<Change> {
-    const head = objectId(object)
-    const before = this.#repo.reachable([this.#repo.head])
-    await this.#repo.advance(head, [...others, object], new Map([...commits, [head, parseCommit(object.data)]]))
-    return this.#changed(before)
-  }
-
-  async #changed(before: ReadonlySet<Oid>): Promise<Change> {
+  async #advance(change: Advance): Promise<Change> {
+    const { onMain } = await this.#repo.advance(change)
     await this.#refreshMembers()
-    const entries: ConversationEntry[] = []
-    for (const oid of this.#repo.linear(this.#repo.reachable([this.#repo.head], before)).reverse()) {
-      const entry = await this.entry(oid)
-      if (entry) entries.push(entry)
-    }
-    return { entries, head: this.#repo.head }
+    return { commits: onMain, head: this.#repo.head }
   }
 
-  /** @throws ERR_NOT_MEMBER, ERR_ARGUMENT */
+  #base() {
+    const { oid, tree, timeS } = this.#headInfo()
+    return { tree, parents: [{ oid, timeS }] }
+  }
+
+  async #write(draft: Draft): Promise<Change> {
+    return this.#advance({ commits: [draft.commit], objects: draft.objects, head: draft.commit.oid })
+  }
+
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
-      const { storage, prefix, identity } = this.#env
-      const role = this.roleOf(identity.accountId)
-      if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`)
-      for (const value of Object.values(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', 'message: got a NUL character')
-      const keys = key === undefined ? undefined : await this.#keys()
-      const known = key === undefined ? undefined : keys?.get(key)
-      if (known && this.#repo.has(known)) return { id: known as MessageId, change: undefined }
-      if (!keys || key === undefined) {
-        const change = await this.#write(body)
-        return { id: change.head as MessageId, change }
-      }
-      // the key is durable before main moves: a crash in between leaves a commit that nobody reaches, and the key is used again
-      const { paths, objects } = await this.#ownPaths()
-      const trees = buildTrees(paths)
-      const object = await signCommit(this.#env, { tree: trees.root, parents: [this.#repo.head], message: printBody(body) })
-      if (keys.size >= MAX_KEYS) keys.delete(keys.keys().next().value as string)
-      keys.set(key, objectId(object))
-      await storage.batch([{ key: `${prefix}/keys`, value: encodeMsgpack(Object.fromEntries(keys)) }])
-      const change = await this.#advance(object, [...objects, ...trees.objects])
-      return { id: change.head as MessageId, change }
+      const joined = await this.#joinFirst()
+      const role = this.roleOf(this.#env.identity.accountId)
+      if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
+      for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
+      const known = key === undefined ? undefined : await this.#keys.get(key)
+      if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: joined }
+      const draft = await this.#writer.draft(this.#repo, this.#base(), body)
+      if (key !== undefined) await this.#keys.set(key, draft.commit.oid)
+      const { commits, head } = await this.#write(draft)
+      return { id: draft.commit.oid as MessageId, change: { commits: [...(joined?.commits ?? []), ...commits], head } }
     })
-  }
-
-  async #keys(): Promise<Map<string, Oid>> {
-    const bytes = await this.#env.storage.get(`${this.#env.prefix}/keys`)
-    const out = new Map<string, Oid>()
-    if (bytes) for (const [k, oid] of asMap(decodeMsgpack(bytes, { maxItems: 4 * MAX_KEYS }), 'keys')) out.set(asString(k, 'key', 400), asString(oid, 'commit', 40))
-    return out
   }
 
   /** Takes our place when we are invited. */
   join(): Promise<Change | undefined> {
+    return this.#exclusive(() => this.#joinFirst())
+  }
+
+  async #joinFirst(): Promise<Change | undefined> {
+    const { me } = this.#writer
+    if (this.roleOf(me) !== 'invited') return undefined
+    return this.#write(await this.#writer.draft(this.#repo, this.#base(), { type: 'member', fields: { action: 'join', uri: me } }, new Map([
+      [`invited/${me}`, undefined], [`members/${me}.crt`, this.#writer.accountFile()],
+    ])))
+  }
+
+  /** True when a fetched head does not build on ours: a merge is due. */
+  async diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
+    const seen = new Set<Oid>() // bounded by the pack
+    const open = [head]
+    while (open.length > 0) {
+      const oid = open.pop() as Oid
+      if (oid === this.#repo.head) return false
+      if (seen.has(oid) || !pack.has(oid)) continue
+      seen.add(oid)
+      if (seen.size > 4096) return false // a long way: nobody merges in between
+      const object = await pack.read(oid)
+      if (object?.type === 'commit') open.push(...parentsIn(object.data))
+    }
+    return true
+  }
+
+  /**
+   * Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing.
+   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
+   */
+  async receive(head: Oid, pack: ReceivedPack): Promise<(Change & { merged: boolean }) | undefined> {
+    if (this.#repo.has(head)) return undefined
+    const validated = await validateHistory(this.#env, { conversation: this.id, head, pack, known: this.#repo })
     return this.#exclusive(async () => {
-      const { identity } = this.#env
-      const { paths, objects } = await this.#ownPaths()
-      const me = identity.accountId
-      if (paths.has(`members/${me}.crt`) || paths.has(`admins/${me}.crt`) || !paths.has(`invited/${me}`)) return undefined
-      const [, ...account] = identity.chain
-      const certificate = blob(utf8(account.map((c) => c.pem).join('')))
-      paths.delete(`invited/${me}`)
-      paths.set(`members/${me}.crt`, objectId(certificate))
-      return this.#write({ type: 'member', fields: { action: 'join', uri: me } }, { paths, objects: [...objects, certificate] })
+      const commits = validated.commits.filter(({ oid }) => !this.#repo.has(oid)) // others may have brought them meanwhile
+      const theirs = commits.find(({ oid }) => oid === head)
+      if (!theirs) return undefined
+      const common = joints(this.#repo, commits)
+      const ours = this.#headInfo()
+      const received = { received: pack, used: validated.used }
+      if (common.has(ours.oid)) return { ...(await this.#advance({ commits, pack: received, head })), merged: false }
+      if (!(await readFile(this.#repo, ours.tree, this.#writer.devicePath))) return undefined // a device that only reads: the writers merge
+      const reader: ObjectReader = { read: async (oid) => (await this.#repo.read(oid)) ?? pack.read(oid), stat: async (oid) => (await this.#repo.stat(oid)) ?? pack.stat(oid) }
+      const bases = bestBases(this.#repo, common).map((oid) => ({ head: oid, tree: this.#repo.info(oid)?.tree ?? '' }))
+      if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
+      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases })
+      const merge = await this.#writer.sign(root, [ours, theirs], `Merge commit '${head}'`, objects)
+      return { ...(await this.#advance({ commits: [...commits, merge.commit], objects: merge.objects, pack: received, head: merge.commit.oid })), merged: true }
     })
   }
 
-  /** Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing. @throws ERR_REPO_INVALID */
-  receive(head: Oid, objects: ReadonlyMap<Oid, GitObject>): Promise<(Change & { merged: boolean }) | undefined> {
-    return this.#exclusive(async () => {
-      const ours = this.#repo.head
-      const before = this.#repo.reachable([ours])
-      if (before.has(head)) return undefined
-      const { commits, used } = await validateAll(this.#env, this.id, head, objects, this.#repo)
-      const reaches = (from: Oid): boolean => {
-        const open = [from]
-        const seen = new Set<Oid>()
-        while (open.length > 0) {
-          const oid = open.pop() as Oid
-          if (oid === ours) return true
-          if (seen.has(oid) || before.has(oid)) continue
-          seen.add(oid)
-          const commit = commits.get(oid) ?? this.#repo.commit(oid)
-          if (commit) open.push(...commit.parents)
-        }
-        return false
-      }
-      if (reaches(head)) {
-        await this.#repo.advance(head, used, commits)
-        return { ...(await this.#changed(before)), merged: false }
-      }
-      await this.#repo.advance(ours, used, commits) // known, but not yet on main: the merge commit makes them so
-      if (!(await this.#repo.headPaths()).has(`devices/${this.#env.identity.deviceId}.crt`)) return undefined // a device that only reads: the writers merge
-      const bases = this.#repo.mergeBases(ours, head)
-      if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
-      const at = async (oid: Oid): Promise<Paths> => this.#repo.paths((this.#repo.commit(oid) as Commit).tree)
-      const base = virtualBase(await Promise.all(bases.map(async (oid) => ({ head: oid, paths: await at(oid) }))))
-      const [mine, theirs] = [await at(ours), await at(head)]
-      const paths = mergePaths(base, mine, theirs, ours, head)
-      const trees = buildTrees(paths)
-      const object = await signCommit(this.#env, { tree: trees.root, parents: [ours, head], message: `Merge commit '${head}'` })
-      await this.#repo.advance(objectId(object), [...trees.objects, object], new Map([[objectId(object), parseCommit(object.data)]]))
-      return { ...(await this.#changed(before)), merged: true }
+  /** Writes a bare git repository elsewhere; changes wait meanwhile. */
+  exportTo(write: (path: string, chunks: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
+    return this.#exclusive(() => this.#repo.exportTo(write))
+  }
+
+  /** Runs `work` after the changes before it; when it succeeds, nothing changes this conversation any more. */
+  async end(work: () => Promise<void>): Promise<void> {
+    await this.#exclusive(async () => {
+      await work()
+      this.#ended = true
     })
+    await this.close()
+  }
+
+  /** No further change; resolves when the running ones are over and what is kept is in order. */
+  async close(): Promise<void> {
+    this.#ended = true
+    await this.#queue
+    await Promise.all([this.#marks.idle(), this.#handled.idle()])
+    await this.#repo.close()
   }
 }
 
-/** Validates everything reachable from a head that is not known, parents first, all or nothing. @returns the commits, and the objects they need */
-async function validateAll(
-  env: ConversationEnv,
-  conversation: ConversationId,
-  head: Oid,
-  objects: ReadonlyMap<Oid, GitObject>,
-  repo: Repository | undefined,
-): Promise<{ commits: Map<Oid, Commit>; used: GitObject[] }> {
-  const commits = new Map<Oid, Commit>() // bounded by the objects of one fetch
-  const order: Oid[] = []
-  const open: { oid: Oid; done: boolean }[] = [{ oid: head, done: false }]
-  while (open.length > 0) {
-    const { oid, done } = open.pop() as { oid: Oid; done: boolean }
-    if (done) {
-      order.push(oid)
-      continue
-    }
-    if (commits.has(oid) || repo?.has(oid)) continue
-    const object = objects.get(oid)
-    if (object?.type !== 'commit') throw repoInvalid(`commit ${oid} is missing`)
-    const commit = parseCommit(object.data)
-    commits.set(oid, commit)
-    open.push({ oid, done: true })
-    for (const parent of commit.parents) open.push({ oid: parent, done: false })
-  }
-  const read = async (oid: Oid): Promise<GitObject | undefined> => objects.get(oid) ?? (await repo?.read(oid))
-  const trees = new Map<Oid, Paths>() // bounded by the commits
-  const context: ValidationContext = {
-    conversation, crypto: env.crypto,
-    paths: async (tree) => {
-      const known = trees.get(tree) ?? (await flatten(read, tree))
-      trees.set(tree, known)
-      return known
-    },
-    blob: async (oid) => {
-      const object = await read(oid)
-      if (object?.type !== 'blob') throw repoInvalid(`blob ${oid} is missing`)
-      return object.data
-    },
-    commit: (oid) => commits.get(oid) ?? repo?.commit(oid),
-  }
-  const needed = new Set<Oid>()
-  const need = async (tree: Oid): Promise<void> => {
-    const object = objects.get(tree)
-    if (!object || needed.has(tree)) return
-    needed.add(tree)
-    for (const entry of decodeTree(object.data)) {
-      if (objects.get(entry.oid)?.type === 'tree') await need(entry.oid)
-      else if (objects.has(entry.oid)) needed.add(entry.oid)
-      else if (!(await read(entry.oid))) throw repoInvalid(`object ${entry.oid} is missing`)
-    }
-  }
-  for (const oid of order) {
-    const commit = commits.get(oid) as Commit
-    try {
-      await validateCommit(context, oid, commit)
-    } catch (error) {
-      if (JamiError.is(error, 'ERR_REPO_INVALID')) throw new JamiError('ERR_REPO_INVALID', `commit ${oid}: ${error.message}`, { cause: error, details: { ...error.details, commit: oid } })
-      throw JamiError.is(error) ? error : new JamiError('ERR_REPO_INVALID', `commit ${oid} cannot be validated`, { cause: error })
-    }
-    needed.add(oid)
-    await need(commit.tree)
-  }
-  if (!repo && !commits.has(conversation)) throw repoInvalid('the initial commit is not the conversation')
-  return { commits, used: [...needed].map((oid) => objects.get(oid)).filter((o) => o !== undefined) }
+function repositoryOptions(env: ConversationEnv) {
+  const { clock, random, onProblem } = env
+  return { clock, onProblem, authorOf: authorIn, seed: random.below(2 ** 31) }
+}
+
+const HEADER_BYTES = 400
+
+/** Parents of a commit object, from its first lines; whether they are well formed is for validation to say. */
+function parentsIn(data: Uint8Array): Oid[] {
+  const text = fromUtf8(data.subarray(0, HEADER_BYTES).map((byte) => (byte < 0x80 ? byte : 0x3f)))
+  return [...text.matchAll(/^parent ([0-9a-f]{40})$/gm)].slice(0, 3).map((match) => match[1] as Oid)
+}
+
+function bodyOf(commit: Uint8Array): CommitBody {
+  const text = fromUtf8(commit)
+  return parseBody(text.slice(text.indexOf('\n\n') + 2))
 }
 

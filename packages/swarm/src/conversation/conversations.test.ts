@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
 import { FETCH_RETRIES } from '../defaults.ts'
-import { swarm, type SwarmConversations } from './conversations.ts'
+import { swarm, type SwarmConversations } from './swarm.ts'
 import { parseCommitNotice, printCommitNotice, printInvitation } from './small-payloads.ts'
 
 /** People whose messages and links cross a network of doubles. */

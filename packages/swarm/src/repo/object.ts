@@ -3,7 +3,7 @@ import { deflateSync, inflateSync } from 'node:zlib'
 import { JamiError, limitError } from '@jamikit/core/base'
 import { concatBytes, fromHex, fromUtf8, toHex, utf8 } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
-import { MAX_OBJECT_BYTES, MAX_TREE_ENTRIES } from '../defaults.ts'
+import { MAX_STORED_OBJECT_BYTES, MAX_TREE_ENTRIES } from '../defaults.ts'
 
 export type ObjectType = 'commit' | 'tree' | 'blob' | 'tag'
 /** 40 lower-case hex digits. */
@@ -43,7 +43,7 @@ export function encodeLoose(o: GitObject): Uint8Array {
 /** @throws ERR_STORAGE_CORRUPT when the bytes are not the object of this id */
 export function decodeLoose(bytes: Uint8Array, oid: Oid): GitObject {
   try {
-    const raw = new Uint8Array(inflateSync(bytes, { maxOutputLength: MAX_OBJECT_BYTES + 64 }))
+    const raw = new Uint8Array(inflateSync(bytes, { maxOutputLength: MAX_STORED_OBJECT_BYTES + 64 }))
     const zero = raw.indexOf(0)
     const match = /^(commit|tree|blob|tag) (\d+)$/.exec(fromUtf8(raw.subarray(0, Math.min(zero, 32))))
     const object: GitObject = { type: match?.[1] as ObjectType, data: raw.slice(zero + 1) }

@@ -1,214 +1,263 @@
-// The history of one conversation: commits by id, flattened trees, refs/heads/main. Nothing enters that was not validated before.
-// docs/protocol/04 §1, §4.10. Proof: repo/repository.test.ts.
+// The history of one conversation on a file tree: an ordinary bare git repository beside a private folder with journal and commit graph.
+// Nothing enters that was not validated before; disk first, memory after. Changes come one after the other (the caller's queue sees to it),
+// reads at any time. docs/protocol/04 §1, §4.10. Proof: repo/repository.test.ts, repo/crash.test.ts, repo/damage.test.ts.
 import { JamiError, limitError } from '@jamikit/core/base'
-import { fromUtf8, utf8 } from '@jamikit/core/codec'
-import type { FileTree } from '@jamikit/core/contracts'
-import { MAX_TREE_DEPTH, MAX_TREE_ENTRIES } from '../defaults.ts'
+import type { Clock, FileTree, MessageId } from '@jamikit/core/contracts'
+import { Turns } from '../sync/turns.ts'
+import { isAncestor, mergeBases, missing } from './ancestry.ts'
 import { type Commit, parseCommit } from './commit.ts'
-import { BLOB_MODE, decodeTree, encodeTree, type GitObject, objectId, type Oid, repoInvalid, TREE_MODE, type TreeEntry } from './object.ts'
-import { ObjectStore } from './object-store.ts'
+import { exportFolder } from './export-folder.ts'
+import { CONFIG, HEAD, readMain, writeFolder } from './git-folder.ts'
+import { CommitGraph } from './graph.ts'
+import { GRAPH_PATH, GraphFile } from './graph-file.ts'
+import { HistoryStore, STORE_LIMITS, type StoreLimits } from './history-store.ts'
+import { Journal } from './journal.ts'
+import { Frame } from './journal-format.ts'
+import { LinearOrder, type OrderPlan } from './linear-order.ts'
+import { loadHistory } from './load-history.ts'
+import type { GitObject, ObjectType, Oid } from './object.ts'
+import { PackStore } from './pack-store.ts'
+import { type AuthorOf, rebuildGraph } from './rebuild.ts'
+import type { Advance, CommitInfo, History, PackedObject } from './types.ts'
 
-/** Path → blob. */
-export type Paths = ReadonlyMap<string, Oid>
-export type ReadObject = (oid: Oid) => Promise<GitObject | undefined>
+export { buildTrees, flatten, type Paths, type ReadObject } from './trees.ts'
 
-const MAX_TREES = 64
-
-/** Files of a tree by path. @throws ERR_REPO_INVALID when something is missing or of the wrong kind, ERR_LIMIT */
-export async function flatten(read: ReadObject, tree: Oid): Promise<Map<string, Oid>> {
-  const out = new Map<string, Oid>()
-  const walk = async (oid: Oid, prefix: string, depth: number): Promise<void> => {
-    if (depth > MAX_TREE_DEPTH) throw limitError('tree depth', depth, MAX_TREE_DEPTH)
-    const object = await read(oid)
-    if (object?.type !== 'tree') throw repoInvalid(`tree ${oid} is ${object ? `a ${object.type}` : 'missing'}`)
-    for (const entry of decodeTree(object.data)) {
-      if (entry.mode === TREE_MODE) await walk(entry.oid, `${prefix}${entry.name}/`, depth + 1)
-      else out.set(`${prefix}${entry.name}`, entry.oid)
-      if (out.size > MAX_TREE_ENTRIES) throw limitError('files of a tree', out.size, MAX_TREE_ENTRIES)
-    }
-  }
-  await walk(tree, '', 1)
-  return out
+export interface RepositoryOptions {
+  readonly clock: Pick<Clock, 'track'>
+  /** Asked when the commit graph has to be made anew from the objects. */
+  readonly authorOf: AuthorOf
+  /** What was found damaged and worked around, and what failed beside a change (sealing, merging of packs; tried again later). */
+  readonly onProblem: (error: JamiError) => void
+  /** Any number that others cannot know: hash tables are salted with it. */
+  readonly seed?: number
+  readonly limits?: Partial<StoreLimits>
 }
 
-/** Tree objects for a set of paths; the first is the root. */
-export function buildTrees(paths: Paths): { root: Oid; objects: GitObject[] } {
-  const objects: GitObject[] = []
-  const build = (entries: readonly [string, Oid][]): Oid => {
-    const files: TreeEntry[] = []
-    const folders = new Map<string, [string, Oid][]>()
-    for (const [path, oid] of entries) {
-      const slash = path.indexOf('/')
-      if (slash < 0) files.push({ mode: BLOB_MODE, name: path, oid })
-      else folders.set(path.slice(0, slash), [...(folders.get(path.slice(0, slash)) ?? []), [path.slice(slash + 1), oid]])
-    }
-    for (const [name, inner] of folders) files.push({ mode: TREE_MODE, name, oid: build(inner) })
-    const object: GitObject = { type: 'tree', data: encodeTree(files) }
-    objects.push(object)
-    return objectId(object)
-  }
-  const root = build([...paths])
-  return { root, objects }
-}
+const CLOSED = 'the history is closed'
 
-export class Repository {
+export class Repository implements History {
   readonly #files: FileTree
-  readonly #objects: ObjectStore
-  readonly #commits = new Map<Oid, Commit>() // the history itself
-  readonly #children = new Map<Oid, Oid[]>() // the history itself
-  readonly #trees = new Map<Oid, Paths>() // bounded by MAX_TREES
-  #head: Oid
+  readonly #options: RepositoryOptions
+  readonly #packs: PackStore
+  readonly #graph: CommitGraph
+  readonly #order: LinearOrder
+  readonly #store: HistoryStore
+  #running: Promise<unknown> | undefined
+  #closing: Promise<void> | undefined
 
-  private constructor(files: FileTree, objects: ObjectStore, head: Oid) {
+  private constructor(files: FileTree, options: RepositoryOptions, parts: { packs: PackStore; journal: Journal; graph: CommitGraph; graphFile: GraphFile; ref: Oid | undefined }) {
     this.#files = files
-    this.#objects = objects
-    this.#head = head
+    this.#options = options
+    this.#packs = parts.packs
+    this.#graph = parts.graph
+    this.#order = new LinearOrder(parts.graph, options.clock)
+    this.#store = new HistoryStore({ ...parts, files, clock: options.clock, onProblem: options.onProblem, limits: { ...STORE_LIMITS, ...options.limits } })
   }
 
-  /** A new repository with validated objects; `head` is durable last. */
-  static async create(files: FileTree, head: Oid, objects: Iterable<GitObject>): Promise<Repository> {
-    const repository = new Repository(files, new ObjectStore(files), head)
-    await repository.#objects.write(objects)
-    await files.write('config', utf8('[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n'))
-    await files.write('HEAD', utf8('ref: refs/heads/main\n'))
-    await files.write('refs/heads/main', utf8(`${head}\n`))
-    await repository.#load(head)
+  /** A new history with its first commits; there when it resolves. What an earlier creation left that was cut off is replaced. @throws ERR_ARGUMENT when there is one */
+  static async create(files: FileTree, change: Advance & { readonly head: Oid }, options: RepositoryOptions): Promise<Repository> {
+    const { clock, onProblem, seed = 0 } = options
+    const there = await loadHistory(files, seed, clock, onProblem)
+    if (there?.head !== undefined || (await readMain(files)) !== undefined) throw new JamiError('ERR_ARGUMENT', 'a history is there already, allowed none')
+    await writeFolder(files)
+    await files.remove(GRAPH_PATH)
+    const journal = new Journal(files, new Map(), 0, 0, 0)
+    const frame = new Frame()
+    frame.checkpoint({ bytes: 0, rows: 0 })
+    await journal.reset(frame)
+    const packs = await PackStore.open(files, options)
+    const repository = new Repository(files, options, { packs, journal, graph: new CommitGraph(seed), graphFile: new GraphFile(files, clock), ref: undefined })
+    await repository.advance(change)
     return repository
   }
 
-  /** Undefined when there is none (or its creation was cut off). @throws ERR_STORAGE_CORRUPT */
-  static async open(files: FileTree): Promise<Repository | undefined> {
-    const ref = await files.read('refs/heads/main')
-    if (!ref) return undefined
-    const head = fromUtf8(ref).trim()
-    if (!/^[0-9a-f]{40}$/.test(head)) throw new JamiError('ERR_STORAGE_CORRUPT', 'refs/heads/main is not a commit id')
-    const repository = new Repository(files, new ObjectStore(files), head)
-    await repository.#load(head)
-    return repository
-  }
-
-  async #load(head: Oid): Promise<void> {
-    const open = [head]
-    while (open.length > 0) {
-      const oid = open.pop() as Oid
-      if (this.#commits.has(oid)) continue
-      const object = await this.#objects.read(oid)
-      if (object?.type !== 'commit') throw new JamiError('ERR_STORAGE_CORRUPT', `commit ${oid} is missing`)
-      open.push(...this.#note(oid, parseCommit(object.data)).parents)
+  /** Undefined when there is none (or its creation was cut off). @throws ERR_STORAGE_CORRUPT when main, or what leads to it, is lost */
+  static async open(files: FileTree, options: RepositoryOptions): Promise<Repository | undefined> {
+    const { clock, onProblem, seed = 0 } = options
+    const found = await loadHistory(files, seed, clock, onProblem)
+    if (found && found.head === undefined) return undefined
+    const ref = await readMain(files).catch((error: unknown) => {
+      if (!found) throw error
+      return undefined
+    })
+    const head = found?.head ?? ref
+    if (head === undefined) return undefined
+    const packs = await PackStore.open(files, options)
+    const journal = found?.journal ?? new Journal(files, new Map(), 0, 0, 0)
+    let { graph, graphFile } = found ?? {}
+    const lost = !graph || !graphFile || graph.find(head) < 0
+    if (!graph || !graphFile || lost) {
+      if (found || (await files.size(GRAPH_PATH)) !== undefined) onProblem(new JamiError('ERR_STORAGE_CORRUPT', 'the index of a history is lost or damaged; it is made anew from the objects', { details: { head } }))
+      graphFile = new GraphFile(files, clock)
+      graph = await rebuildGraph(new HistoryStore({ files, clock, packs, journal, graphFile, onProblem, ref, limits: STORE_LIMITS }), head, options.authorOf, seed, clock)
     }
+    const repository = new Repository(files, options, { packs, journal, graph, graphFile, ref })
+    repository.#order.apply(await repository.#order.plan(graph.find(head)))
+    if ((await files.size('config')) === undefined) await files.write('config', CONFIG)
+    if ((await files.size('HEAD')) === undefined) await files.write('HEAD', HEAD)
+    if (lost) await repository.#seal()
+    return repository
   }
 
-  #note(oid: Oid, commit: Commit): Commit {
-    const kept = { ...commit, signed: new Uint8Array(0) } // verified already; the object has the bytes
-    this.#commits.set(oid, kept)
-    for (const parent of commit.parents) this.#children.set(parent, [...(this.#children.get(parent) ?? []), oid])
-    return kept
+  get head(): MessageId {
+    return this.#graph.oid(this.#order.head)
   }
 
-  get head(): Oid {
-    return this.#head
+  get length(): number {
+    return this.#order.length
   }
 
-  get size(): number {
-    return this.#commits.size
+  get rows(): number {
+    return this.#graph.known
   }
 
   has(oid: Oid): boolean {
-    return this.#commits.has(oid)
+    return this.#graph.find(oid) >= 0
   }
 
-  commit(oid: Oid): Commit | undefined {
-    return this.#commits.get(oid)
+  info(oid: Oid): CommitInfo | undefined {
+    const row = this.#graph.find(oid)
+    return row < 0 ? undefined : this.#graph.info(row)
   }
 
-  readonly read: ReadObject = (oid) => this.#objects.read(oid)
-
-  async paths(tree: Oid): Promise<Paths> {
-    const known = this.#trees.get(tree)
-    if (known) return known
-    const paths = await flatten(this.read, tree)
-    if (this.#trees.size >= MAX_TREES) this.#trees.delete(this.#trees.keys().next().value as Oid)
-    this.#trees.set(tree, paths)
-    return paths
+  row(row: number): CommitInfo {
+    if (!Number.isInteger(row) || row < 0 || row >= this.rows) throw new JamiError('ERR_INTERNAL', `row: got ${row}, allowed 0 to ${this.rows - 1}`)
+    return this.#graph.info(row)
   }
 
-  headPaths(): Promise<Paths> {
-    return this.paths((this.#commits.get(this.#head) as Commit).tree)
+  at(position: number): CommitInfo {
+    if (!Number.isInteger(position) || position < 0 || position >= this.length) throw new JamiError('ERR_INTERNAL', `position: got ${position}, allowed 0 to ${this.length - 1}`)
+    return this.#graph.info(this.#order.row(position))
   }
 
-  async blob(oid: Oid): Promise<Uint8Array> {
-    const object = await this.#objects.read(oid)
-    if (object?.type !== 'blob') throw new JamiError('ERR_STORAGE_CORRUPT', `blob ${oid} is missing`)
-    return object.data
-  }
-
-  /** Keeps validated objects and commits, then moves main. Objects are durable before the ref is. */
-  async advance(head: Oid, objects: Iterable<GitObject>, commits: ReadonlyMap<Oid, Commit>): Promise<void> {
-    await this.#objects.write(objects)
-    for (const [oid, commit] of commits) if (!this.#commits.has(oid)) this.#note(oid, commit)
-    await this.#files.write('refs/heads/main', utf8(`${head}\n`))
-    this.#head = head
-  }
-
-  /** True when `ancestor` is `of` or reachable from it. */
   isAncestor(ancestor: Oid, of: Oid): boolean {
-    if (ancestor === of) return true
-    const target = this.#commits.get(ancestor)
-    if (!target) return false
-    return this.reachable([of]).has(ancestor)
+    return isAncestor(this.#graph, this.#order, this.#known(ancestor), this.#known(of))
   }
 
-  /** All commits reachable from some, themselves included; stops at `without`. */
-  reachable(from: Iterable<Oid>, without: ReadonlySet<Oid> = new Set()): Set<Oid> {
-    const seen = new Set<Oid>()
-    const open = [...from]
-    while (open.length > 0) {
-      const oid = open.pop() as Oid
-      if (seen.has(oid) || without.has(oid)) continue
-      const commit = this.#commits.get(oid)
-      if (!commit) continue
-      seen.add(oid)
-      open.push(...commit.parents)
-    }
-    return seen
-  }
-
-  /** Newest first: among commits all of whose children were shown, the one with the greatest time, then the greater id. */
-  linear(of: ReadonlySet<Oid>): Oid[] {
-    const waiting = new Map<Oid, number>()
-    for (const oid of of) waiting.set(oid, (this.#children.get(oid) ?? []).filter((c) => of.has(c)).length)
-    const ready = [...waiting].filter(([, n]) => n === 0).map(([oid]) => oid)
-    const time = (oid: Oid) => this.#commits.get(oid)?.committerTimeS ?? 0
-    const later = (a: Oid, b: Oid) => time(a) - time(b) || (a < b ? -1 : 1)
-    ready.sort(later)
-    const out: Oid[] = []
-    for (let next = ready.pop(); next !== undefined; next = ready.pop()) {
-      out.push(next)
-      for (const parent of this.#commits.get(next)?.parents ?? []) {
-        const left = waiting.get(parent)
-        if (left === undefined) continue
-        waiting.set(parent, left - 1)
-        if (left !== 1) continue
-        let at = ready.length
-        while (at > 0 && later(ready[at - 1] as Oid, parent) > 0) at--
-        ready.splice(at, 0, parent)
-      }
-    }
-    return out
-  }
-
-  /** Best common ancestors of two commits. */
   mergeBases(a: Oid, b: Oid): Oid[] {
-    const ofA = this.reachable([a])
-    const common = [...this.reachable([b])].filter((oid) => ofA.has(oid))
-    const set = new Set(common)
-    return common.filter((oid) => !(this.#children.get(oid) ?? []).some((child) => set.has(child)))
+    return mergeBases(this.#graph, this.#order, this.#known(a), this.#known(b)).map((row) => this.#graph.oid(row))
   }
 
-  /** Commits by time, newest first: what we tell a peer that we have. */
-  recent(count: number): Oid[] {
-    const all = [...this.#commits.keys()].filter((oid) => oid !== this.#head)
-    all.sort((x, y) => (this.#commits.get(y)?.committerTimeS ?? 0) - (this.#commits.get(x)?.committerTimeS ?? 0))
-    return [this.#head, ...all.slice(0, count - 1)]
+  *missing(wants: readonly Oid[], haves: readonly Oid[], limit = Number.POSITIVE_INFINITY): Generator<CommitInfo> {
+    const had = haves.map((oid) => this.#graph.find(oid)).filter((row) => row >= 0)
+    let count = 0
+    for (const row of missing(this.#graph, this.#order, wants.map((oid) => this.#known(oid)), had)) {
+      if (++count > limit) throw limitError('missing commits', count, limit)
+      yield this.#graph.info(row)
+    }
+  }
+
+  #known(oid: Oid): number {
+    const row = this.#graph.find(oid)
+    if (row < 0) throw new JamiError('ERR_INTERNAL', `commit ${oid}: not in this history`, { details: { oid } })
+    return row
+  }
+
+  async read(oid: Oid): Promise<GitObject | undefined> {
+    this.#open()
+    return (await this.#store.read(oid)) ?? this.#absent(oid)
+  }
+
+  async stat(oid: Oid): Promise<{ type: ObjectType; size: number } | undefined> {
+    this.#open()
+    return (await this.#store.stat(oid)) ?? this.#absent(oid)
+  }
+
+  async packed(oid: Oid): Promise<PackedObject | undefined> {
+    this.#open()
+    return (await this.#store.packed(oid)) ?? this.#absent(oid)
+  }
+
+  async commit(oid: Oid): Promise<Commit | undefined> {
+    if (!this.has(oid)) return undefined
+    const object = await this.read(oid)
+    return object?.type === 'commit' ? parseCommit(object.data) : undefined
+  }
+
+  /** @throws ERR_STORAGE_CORRUPT when the graph knows that it must be there */
+  #absent(oid: Oid): undefined {
+    if (this.#graph.find(oid) >= 0 || this.#graph.trees.find(oid) >= 0) throw new JamiError('ERR_STORAGE_CORRUPT', `git object ${oid} is missing`, { details: { oid } })
+    return undefined
+  }
+
+  #open(): void {
+    if (this.#closing) throw new JamiError('ERR_CLOSED', CLOSED)
+  }
+
+  advance(change: Advance): Promise<{ onMain: readonly CommitInfo[]; changedFrom: number }> {
+    return this.#alone(() => this.#advance(change))
+  }
+
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#open()
+    if (this.#running) throw new JamiError('ERR_INTERNAL', 'history: two changes at once, allowed one after the other')
+    const running = work()
+    this.#running = running
+    try {
+      return await running
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #advance(change: Advance): Promise<{ onMain: readonly CommitInfo[]; changedFrom: number }> {
+    const graph = this.#graph
+    const turns = new Turns(this.#options.clock)
+    const mark = graph.mark()
+    let plan: OrderPlan | undefined
+    try {
+      for (const commit of change.commits) {
+        if (graph.commits.find(commit.oid) < 0) graph.append(commit)
+        const pause = turns.spend(400)
+        if (pause) await pause
+      }
+      const head = change.head === undefined ? this.#order.head : graph.commits.find(change.head)
+      if (head < 0) throw new JamiError('ERR_INTERNAL', `head ${change.head}: not in this history`)
+      if (head !== this.#order.head) plan = await this.#order.plan(head)
+      await this.#store.keep(change, graph, mark, plan && graph.oid(head))
+    } catch (error) {
+      if (plan) this.#order.discard(plan)
+      graph.rollback(mark)
+      throw JamiError.from(error)
+    }
+    graph.publish()
+    const changedFrom = plan?.changedFrom ?? this.#order.length
+    if (plan) this.#order.apply(plan)
+    if (this.#store.full) await this.#seal()
+    const onMain: CommitInfo[] = [] // bounded by the change
+    for (const row of plan?.added ?? []) {
+      onMain.push(graph.info(row))
+      const pause = turns.spend(400)
+      if (pause) await pause
+    }
+    return { onMain, changedFrom }
+  }
+
+  /** What goes wrong is told; nothing is lost, and the next seal tries again. */
+  async #seal(): Promise<void> {
+    await this.#store.seal(this.#graph, this.head).catch((error: unknown) => this.#options.onProblem(JamiError.from(error)))
+  }
+
+  /** Resolves when packs are not being merged. */
+  settled(): Promise<void> {
+    return this.#packs.rest()
+  }
+
+  /** Leaves a folder that git can work on. Idempotent; nothing is lost when it fails (told to `onProblem`). */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#running?.catch(() => undefined)
+      await this.#seal()
+      await this.#packs.close()
+    })()
+    return this.#closing
+  }
+
+  /** Writes a bare git repository elsewhere: of storage that git cannot read. Counts as a change. */
+  exportTo(write: (path: string, chunks: AsyncIterable<Uint8Array>) => Promise<void>): Promise<void> {
+    return this.#alone(async () => {
+      await this.#store.seal(this.#graph, this.head)
+      await exportFolder({ files: this.#files, packs: this.#packs, head: this.head }, write)
+    })
   }
 }

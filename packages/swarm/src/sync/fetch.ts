@@ -1,52 +1,83 @@
 // The fetching side of a git session: what the peer has, and the objects that we lack. docs/protocol/04 §4.3.
-// Proof: sync/session.test.ts (against our server, every split point), interop.
+// Proof: sync/fetch.test.ts (bounds, hostile servers), sync/session.test.ts (both ends, fuzz), interop.
 import { JamiError, limitError } from '@jamikit/core/base'
-import { concatBytes, fromUtf8 } from '@jamikit/core/codec'
+import { concatBytes } from '@jamikit/core/codec'
 import type { ConversationId, DeviceId } from '@jamikit/core/contracts'
-import { MAX_FETCH_BYTES } from '../defaults.ts'
-import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import { MAX_HAVES, MAX_REFS } from '../defaults.ts'
+import { type Oid, repoInvalid } from '../repo/object.ts'
+import type { ReceivedPack } from '../repo/types.ts'
+import { BandReader, printable } from './band.ts'
 import type { GitStream } from './git-stream.ts'
-import { decodePack } from './pack.ts'
+import type { PackLimits } from './pack-objects.ts'
+import { PACK_LIMITS, PackReader } from './pack-reader.ts'
 import { FLUSH, pkt, pktText } from './pkt-line.ts'
+import type { Scratch } from './spool.ts'
+import { Turns } from './turns.ts'
 
-const MAX_REFS = 4096
+export interface FetchOptions {
+  readonly conversation: ConversationId
+  readonly server: DeviceId
+  /** What we own, most likely owned by the peer first; the first MAX_HAVES are told. */
+  readonly haves: readonly Oid[]
+  readonly has: (oid: Oid) => boolean
+  /** Whether this head was refused lately: it is not asked for then. */
+  readonly refused?: (head: Oid) => boolean
+  /** Where a large pack waits. */
+  readonly scratch: Scratch
+  readonly limits?: Partial<PackLimits>
+  readonly signal: AbortSignal
+}
 
 export interface Fetched {
   /** The peer's refs/heads/main. */
   readonly head: Oid
-  /** Nothing when we have the head already. */
-  readonly objects: ReadonlyMap<Oid, GitObject>
+  /** Undefined when we have the head already. Whoever gets it discards it. */
+  readonly pack: ReceivedPack | undefined
 }
 
-/** @param haves what we own, most certain first; at most 19 @throws ERR_REPO_INVALID, ERR_CODEC, ERR_LIMIT, ERR_TIMEOUT, ERR_CHANNEL_CLOSED */
-export async function fetchFrom(
-  stream: GitStream,
-  options: { conversation: ConversationId; server: DeviceId; haves: readonly Oid[]; has: (oid: Oid) => boolean; signal: AbortSignal },
-): Promise<Fetched> {
-  const { channel } = stream
+/**
+ * One session. After an error the channel is of no use any more.
+ * @throws ERR_REPO_INVALID, ERR_CODEC, ERR_LIMIT: what the peer sends cannot be taken; ERR_PEER_REFUSED: it does not serve us (now);
+ * ERR_TIMEOUT, ERR_CHANNEL_CLOSED, ERR_LINK_LOST, ERR_STORAGE_IO, ERR_ABORTED
+ */
+export async function fetchFrom(stream: GitStream, options: FetchOptions): Promise<Fetched> {
   const { signal } = options
-  await channel.write(pkt(`git-upload-pack /${options.conversation}\0host=${options.server}\0`))
+  stream.begin()
+  await stream.write(pkt(`git-upload-pack /${options.conversation}\0host=${options.server}\0`), signal)
   const head = await advertisedHead(stream, signal)
   if (options.has(head)) {
-    await channel.write(FLUSH)
-    return { head, objects: new Map() }
+    await stream.write(FLUSH, signal)
+    return { head, pack: undefined }
   }
-  const haves = options.haves.map((oid) => pkt(`have ${oid}\n`))
-  await channel.write(concatBytes(pkt(`want ${head} side-band-64k include-tag \n`), FLUSH, ...haves, pkt('done\n')))
-  const pack = await receivePack(stream, signal)
-  await channel.write(FLUSH)
-  return { head, objects: decodePack(pack) }
+  if (options.refused?.(head)) throw repoInvalid(`head ${head} was refused before`, { head, remembered: true })
+  const haves = options.haves.slice(0, MAX_HAVES).map((oid) => pkt(`have ${oid}\n`))
+  await stream.write(concatBytes(pkt(`want ${head} side-band-64k include-tag \n`), FLUSH, ...haves, pkt('done\n')), signal)
+  const reader = new PackReader({ clock: stream.clock, scratch: options.scratch, ...(options.limits ? { limits: options.limits } : {}) })
+  try {
+    await receivePack(stream, reader, options.limits?.bytes ?? PACK_LIMITS.bytes, signal)
+    await stream.write(FLUSH, signal)
+  } catch (error) {
+    await reader.abandon()
+    throw JamiError.from(error, 'ERR_REPO_INVALID')
+  }
+  const pack = await reader.finish()
+  if ((await pack.stat(head))?.type !== 'commit') {
+    await pack.discard()
+    throw repoInvalid(`the head ${head} is not in the pack that was asked for it`)
+  }
+  return { head, pack }
 }
 
 async function advertisedHead(stream: GitStream, signal: AbortSignal): Promise<Oid> {
   let main: Oid | undefined
   let head: Oid | undefined
-  for (let refs = 0; ; refs++) {
+  for (let refs = 1; ; refs++) {
     const item = await stream.expect(signal)
     if (item === 'flush') break
     if (refs > MAX_REFS) throw limitError('refs', refs, MAX_REFS)
+    stream.progress(item.length)
+    refuseError(item)
     const [line = ''] = pktText(item).split('\0')
-    if (line.startsWith('ERR ')) throw repoInvalid(`the peer refused: ${line.slice(4, 200)}`)
     const match = /^([0-9a-f]{40}) (\S+)$/.exec(line)
     if (match?.[2] === 'HEAD') head = match[1]
     if (match?.[2] === 'refs/heads/main') main = match[1]
@@ -56,28 +87,31 @@ async function advertisedHead(stream: GitStream, signal: AbortSignal): Promise<O
   return found
 }
 
-async function receivePack(stream: GitStream, signal: AbortSignal): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [] // bounded by MAX_FETCH_BYTES
-  let size = 0
-  let started = false
+async function receivePack(stream: GitStream, reader: PackReader, allowed: number, signal: AbortSignal): Promise<void> {
+  const bands = new BandReader(allowed)
+  const turns = new Turns(stream.clock)
   for (;;) {
     const item = await stream.expect(signal)
     if (item === 'flush') {
-      if (started) return concatBytes(...parts)
+      if (bands.started) return
+      bands.take(new Uint8Array(0))
       continue
     }
-    const band = item[0]
-    if (!started && band !== 1 && band !== 2 && band !== 3) {
+    const data = bands.take(item)
+    if (data === 'text') {
+      refuseError(item)
       const text = pktText(item)
-      if (/^(NAK|ACK [0-9a-f]{40}( continue| common| ready)?)$/.test(text)) continue
-      throw repoInvalid(`got ${JSON.stringify(text.slice(0, 100))} before the pack`)
+      if (!/^(NAK|ACK [0-9a-f]{40}( continue| common| ready)?)$/.test(text)) throw repoInvalid(`got ${JSON.stringify(printable(item).slice(0, 100))} before the pack`)
+      stream.progress(item.length)
+    } else if (data && data.length > 0) {
+      stream.progress(data.length)
+      await reader.push(data)
     }
-    if (band === 3) throw new JamiError('ERR_REPO_INVALID', `the peer failed: ${fromUtf8(item.subarray(1)).slice(0, 200)}`)
-    if (band !== 1) continue // progress
-    started = true
-    size += item.length - 1
-    if (size > MAX_FETCH_BYTES) throw limitError('fetched bytes', size, MAX_FETCH_BYTES)
-    parts.push(item.subarray(1))
+    const pause = turns.spend(1024)
+    if (pause) await pause
   }
 }
 
+function refuseError(item: Uint8Array): void {
+  if (item[0] === 0x45 && item[1] === 0x52 && item[2] === 0x52 && item[3] === 0x20) throw new JamiError('ERR_PEER_REFUSED', `the peer refused: ${printable(item.subarray(4))}`)
+}

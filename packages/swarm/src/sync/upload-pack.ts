@@ -1,115 +1,209 @@
-// The serving side of git sessions: any number on one channel, until the peer ends it. docs/protocol/04 §4.3.
-// Proof: sync/session.test.ts (captured exchanges, every split point), interop.
+// The serving side of git sessions: any number on one channel, until the peer ends it. What we do not do ends with a line that says so.
+// docs/protocol/04 §4.3. Proof: sync/upload-pack.test.ts (bounds, rates, other services), sync/session.test.ts (both ends, fuzz), sync/stock-git.test.ts.
+import { JamiError, limitError, withOp } from '@jamikit/core/base'
 import { concatBytes } from '@jamikit/core/codec'
-import { JamiError, limitError } from '@jamikit/core/base'
-import { MAX_PEER_HAVES } from '../defaults.ts'
-import { decodeTree, type GitObject, type Oid, TREE_MODE } from '../repo/object.ts'
-import type { Repository } from '../repo/repository.ts'
+import type { ConversationId, DeviceId } from '@jamikit/core/contracts'
+import { MAX_PEER_HAVES, MAX_PEER_WANTS, SESSION_IDLE_MS } from '../defaults.ts'
+import type { Oid } from '../repo/object.ts'
+import type { PackedObject } from '../repo/types.ts'
+import { type Answer, answerFor, answerIds, answerSize, type Served } from './answer.ts'
+import type { AnswerCache } from './answer-cache.ts'
+import { BandWriter } from './band.ts'
 import type { GitStream } from './git-stream.ts'
-import { encodePack } from './pack.ts'
-import { bandPackets, FLUSH, pkt, pktText } from './pkt-line.ts'
+import { writePack } from './pack-writer.ts'
+import { FLUSH, pkt, pktText } from './pkt-line.ts'
+import type { ServeRate } from './serve-rate.ts'
+import type { ServeSlots } from './serve-slots.ts'
+import { Turns } from './turns.ts'
 
-const CAPABILITIES = 'side-band side-band-64k shallow no-progress include-tag'
-const WRITE_BYTES = 65_000
+const CAPABILITIES = 'side-band side-band-64k no-progress include-tag'
 
-/**
- * @param onFetched the peer now has this commit and all before it
- * @param onAhead the peer told of commits that we do not have: it will merge, and merges are announced by nobody
- * @throws ERR_CODEC, ERR_LIMIT, ERR_LINK_LOST
- */
-export async function serve(stream: GitStream, repository: () => Repository, options: { onFetched: (head: Oid) => void; onAhead: () => void; signal: AbortSignal }): Promise<void> {
-  const { channel } = stream
-  let advertised: Oid | undefined
-  let want: Oid | undefined
-  let haves: Oid[] = []
-  for (;;) {
-    const item = await stream.next({ patient: true, signal: options.signal })
-    if (item === undefined) return
-    if (item === 'flush') {
-      const common = haves.find((oid) => repository().has(oid))
-      if (want && haves.length > 0) await channel.write(concatBytes(...(common ? [pkt(`ACK ${common} continue\n`)] : []), pkt('NAK\n')))
-      else if (!want && advertised) {
-        options.onFetched(advertised) // a bare flush: the peer is up to date
-        advertised = undefined
-      }
-      continue
-    }
-    const line = pktText(item)
-    if (line.startsWith('git-upload-pack ')) {
-      advertised = repository().head
-      want = undefined
-      haves = []
-      const version = /\0version=(\d)\0/.exec(line)?.[1]
-      await channel.write(concatBytes(
-        ...(version === '1' ? [pkt('version 1\0')] : []),
-        pkt(`${advertised} HEAD\0${CAPABILITIES}\n`), pkt(`${advertised} refs/heads/main\n`), FLUSH,
-      ))
-    } else if (/^want [0-9a-f]{40}/.test(line)) want = line.slice(5, 45)
-    else if (/^have [0-9a-f]{40}$/.test(line)) {
-      if (haves.length >= MAX_PEER_HAVES) throw limitError('haves', haves.length + 1, MAX_PEER_HAVES)
-      haves.push(line.slice(5))
-    } else if (line === 'done' && want) {
-      const repo = repository()
-      if (!repo.has(want)) throw new JamiError('ERR_REPO_INVALID', `the peer wants ${want}, which we do not have`)
-      const owned = haves.filter((oid) => repo.has(oid))
-      await channel.write(pkt(owned[0] ? `ACK ${owned[0]}\n` : 'NAK\n'))
-      await sendPack(stream, encodePack(await objectsFor(repo, want, owned)))
-      options.onFetched(want)
-      if (owned.length < haves.length) options.onAhead()
-      want = undefined
-      advertised = undefined
-      haves = []
-    }
+export interface ServeOptions {
+  readonly conversation: ConversationId
+  /** Ours: a daemon names it as host. */
+  readonly device: DeviceId
+  /** Asked anew for every session. */
+  readonly history: () => Served
+  readonly rate: ServeRate
+  readonly slots: ServeSlots
+  /** Of this history. */
+  readonly answers: AnswerCache
+  /** The peer now has this commit and all before it. */
+  readonly onFetched: (head: Oid) => void
+  /** The peer told of commits that we do not have: it will merge, and merges are announced by nobody. */
+  readonly onAhead: () => void
+  readonly signal: AbortSignal
+}
+
+/** @throws ERR_CODEC, ERR_LIMIT, ERR_REPO_INVALID, ERR_UNSUPPORTED, ERR_TIMEOUT, ERR_LINK_LOST; the channel is ended when we refuse */
+export async function serve(stream: GitStream, options: ServeOptions): Promise<void> {
+  try {
+    await new Server(stream, options).run()
+  } catch (error) {
+    if (error instanceof Refusal) await tell(stream, error, options.signal)
+    throw error instanceof Refusal ? error.error : error
   }
 }
 
-async function sendPack(stream: GitStream, pack: Uint8Array): Promise<void> {
-  let held: Uint8Array[] = []
-  let size = 0
-  for (const packet of [...bandPackets(pack), FLUSH]) {
-    if (size + packet.length > WRITE_BYTES && held.length > 0) {
-      await stream.channel.write(concatBytes(...held))
-      held = []
-      size = 0
-    }
-    held.push(packet)
-    size += packet.length
+/** What the peer is told before the channel ends. */
+class Refusal extends Error {
+  readonly error: JamiError
+
+  constructor(error: JamiError) {
+    super(error.message)
+    this.error = error
   }
-  await stream.channel.write(concatBytes(...held))
 }
 
-/** Commits reachable from `want` and not from what the peer owns, with the trees and blobs that are new in them. */
-export async function objectsFor(repo: Repository, want: Oid, owned: readonly Oid[]): Promise<GitObject[]> {
-  const theirs = repo.reachable(owned)
-  const commits = repo.linear(repo.reachable([want], theirs))
-  const known = new Set<Oid>()
-  const out: GitObject[] = []
-  const walk = async (tree: Oid, emit: boolean): Promise<void> => {
-    if (known.has(tree)) return
-    known.add(tree)
-    const object = await repo.read(tree)
-    if (!object) throw new JamiError('ERR_STORAGE_CORRUPT', `tree ${tree} is missing`)
-    if (emit) out.push(object)
-    for (const entry of decodeTree(object.data)) {
-      if (entry.mode === TREE_MODE) await walk(entry.oid, emit)
-      else if (!known.has(entry.oid)) {
-        known.add(entry.oid)
-        const blob = emit ? await repo.read(entry.oid) : undefined
-        if (blob) out.push(blob)
-      }
+async function tell(stream: GitStream, refusal: Refusal, signal: AbortSignal): Promise<void> {
+  try {
+    await stream.write(pkt(`ERR ${refusal.message}\n`), signal)
+    await withOp(stream.clock, { timeoutMs: SESSION_IDLE_MS, signal }, 'git session', () => stream.channel.close())
+  } catch {
+    // the peer does not listen, and is refused all the same
+  }
+}
+
+class Server {
+  readonly #stream: GitStream
+  readonly #options: ServeOptions
+  readonly #turns: Turns
+  readonly #peer: DeviceId
+  #advertised: Oid | undefined
+  /** The request has the form of a client that keeps what it fetches: a bare flush means that it has the head. */
+  #keeps = false
+  #wants: Oid[] = [] // bounded by MAX_PEER_WANTS
+  #haves: Oid[] = [] // bounded by MAX_PEER_HAVES
+
+  constructor(stream: GitStream, options: ServeOptions) {
+    this.#stream = stream
+    this.#options = options
+    this.#turns = new Turns(stream.clock)
+    this.#peer = stream.channel.remote.deviceId
+  }
+
+  async run(): Promise<void> {
+    for (;;) {
+      const item = await this.#stream.next({ patient: true, signal: this.#options.signal })
+      if (item === undefined) return
+      const pause = this.#turns.object(item.length)
+      if (pause) await pause
+      if (item === 'flush') await this.#flush()
+      else await this.#line(pktText(item))
     }
   }
-  for (const oid of owned) await walk(repo.commit(oid)?.tree ?? '', false)
-  for (const oid of commits) {
-    const object = await repo.read(oid)
-    const commit = repo.commit(oid)
-    if (!object || !commit) throw new JamiError('ERR_STORAGE_CORRUPT', `commit ${oid} is missing`)
-    out.push(object)
-    for (const parent of commit.parents) {
-      const before = theirs.has(parent) ? repo.commit(parent) : undefined
-      if (before) await walk(before.tree, false)
-    }
-    await walk(commit.tree, true)
+
+  async #line(line: string): Promise<void> {
+    const [word = ''] = line.split(' ', 1)
+    if (word === 'git-upload-pack') return this.#advertise(line)
+    if (word === 'want') return this.#want(line)
+    if (word === 'have') return this.#have(line)
+    if (line === 'done') return this.#done()
+    const what = /^[a-z-]{1,40}$/.test(word) ? word : 'this'
+    throw new Refusal(new JamiError('ERR_UNSUPPORTED', `${what} is not served here, only git-upload-pack without shallow`))
   }
-  return out
+
+  async #advertise(line: string): Promise<void> {
+    if (!this.#options.rate.session(this.#peer, this.#now())) throw this.#tooMuch('sessions')
+    this.#stream.begin()
+    this.#wants = []
+    this.#haves = []
+    const { head } = this.#options.history()
+    this.#advertised = head
+    this.#keeps = line === `git-upload-pack /${this.#options.conversation}\0host=${this.#options.device}\0`
+    const version = /\0version=(\d)\0/.exec(line)?.[1]
+    await this.#write(concatBytes(...(version === '1' ? [pkt('version 1\0')] : []), pkt(`${head} HEAD\0${CAPABILITIES}\n`), pkt(`${head} refs/heads/main\n`), FLUSH))
+  }
+
+  #want(line: string): void {
+    const oid = /^want ([0-9a-f]{40})(?: |$)/.exec(line)?.[1]
+    if (oid === undefined) throw new Refusal(new JamiError('ERR_CODEC', 'want: got something else than an id'))
+    if (!this.#advertised) throw new Refusal(new JamiError('ERR_REPO_INVALID', 'want: before the refs were asked for'))
+    if (!this.#options.history().info(oid)) throw new Refusal(new JamiError('ERR_REPO_INVALID', `want: ${oid} is not a commit that is here`))
+    if (this.#wants.includes(oid)) return
+    if (this.#wants.length >= MAX_PEER_WANTS) throw new Refusal(limitError('wants', this.#wants.length + 1, MAX_PEER_WANTS))
+    this.#wants.push(oid)
+  }
+
+  #have(line: string): void {
+    const oid = /^have ([0-9a-f]{40})$/.exec(line)?.[1]
+    if (oid === undefined) throw new Refusal(new JamiError('ERR_CODEC', 'have: got something else than an id'))
+    if (this.#haves.length >= MAX_PEER_HAVES) throw new Refusal(limitError('haves', this.#haves.length + 1, MAX_PEER_HAVES))
+    this.#haves.push(oid)
+  }
+
+  async #flush(): Promise<void> {
+    const advertised = this.#advertised
+    if (this.#wants.length === 0) {
+      this.#advertised = undefined
+      if (advertised && this.#keeps) this.#options.onFetched(advertised)
+    } else if (this.#haves.length > 0) {
+      const history = this.#options.history()
+      const common = this.#haves.find((oid) => history.info(oid))
+      await this.#write(concatBytes(...(common ? [pkt(`ACK ${common} continue\n`)] : []), pkt('NAK\n')))
+    }
+  }
+
+  async #done(): Promise<void> {
+    const [wants, haves] = [this.#wants, this.#haves]
+    const [want] = wants
+    if (want === undefined) throw new Refusal(new JamiError('ERR_REPO_INVALID', 'done: without a want'))
+    this.#wants = []
+    this.#haves = []
+    this.#advertised = undefined
+    if (!this.#options.rate.mayPack(this.#peer, this.#now())) throw this.#tooMuch('bytes')
+    const history = this.#options.history()
+    const owned = haves.filter((oid) => history.info(oid))
+    const leave = await this.#options.slots.enter(this.#peer, this.#options.signal).catch((error: unknown) => {
+      throw JamiError.is(error, 'ERR_LIMIT') ? new Refusal(error) : error
+    })
+    try {
+      await this.#sendPack(history, await this.#answer(history, wants, owned), owned[0])
+    } finally {
+      leave()
+    }
+    for (const head of wants) this.#options.onFetched(head)
+    if (owned.length < haves.length) this.#options.onAhead()
+  }
+
+  async #answer(history: Served, wants: readonly Oid[], owned: readonly Oid[]): Promise<Answer> {
+    const { answers } = this.#options
+    const known = answers.get(wants, owned)
+    if (known) return known
+    const answer = await answerFor(history, wants, owned, this.#turns)
+    answers.set(wants, owned, answer)
+    return answer
+  }
+
+  async #sendPack(history: Served, answer: Answer, common: Oid | undefined): Promise<void> {
+    this.#stream.begin()
+    await this.#write(pkt(common ? `ACK ${common}\n` : 'NAK\n'))
+    const band = new BandWriter((packet) => this.#write(packet))
+    await writePack(answerSize(answer), this.#objects(history, answer), (piece) => band.write(piece))
+    await band.end()
+  }
+
+  async *#objects(history: Served, answer: Answer): AsyncGenerator<PackedObject> {
+    for (const oid of answerIds(history, answer)) {
+      const object = await history.packed(oid)
+      if (!object) throw new JamiError('ERR_STORAGE_CORRUPT', `object ${oid} is missing`)
+      const pause = this.#turns.object(object.deflated.length)
+      if (pause) await pause
+      yield object
+    }
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    this.#options.rate.sent(this.#peer, bytes.length, this.#now())
+    await this.#stream.write(bytes, this.#options.signal)
+    this.#stream.progress(bytes.length)
+  }
+
+  #tooMuch(what: string): Refusal {
+    return new Refusal(new JamiError('ERR_LIMIT', `too many ${what}, try again in a minute`, { details: { what, device: this.#peer }, retryAfterMs: 60_000 }))
+  }
+
+  #now(): number {
+    return this.#stream.clock.now()
+  }
 }

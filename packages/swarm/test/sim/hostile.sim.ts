@@ -9,6 +9,7 @@ import { Conversation } from '../../src/conversation/conversation.ts'
 import { type GitObject, objectId, type Oid } from '../../src/repo/object.ts'
 import { alice, all, bob, crypto, pair, person } from '../harness.ts'
 import { memoryFiles } from '../memory.ts'
+import { receivedPack } from '../received.ts'
 
 const ROUNDS = process.env.JAMIKIT_SIM === 'full' ? 20_000 : 1500
 
@@ -20,8 +21,8 @@ it(`${ROUNDS} damaged fetches`, async () => {
   /** Alice as she was before the fetch, and what she has on disk. */
   const begin = async () => {
     const disk = { records: new Map<string, Uint8Array>(), files: new Map<string, Uint8Array>() }
-    const victim = await Conversation.clone(person(alice, memoryFiles(disk))(ours.id), ours.id, ours.head, start, bob.accountId)
-    const state = () => ({ head: victim.head, commits: victim.repository.size, bytes: [...disk.files.values()].reduce((sum, bytes) => sum + bytes.length, 0) })
+    const victim = await Conversation.clone(person(alice, memoryFiles(disk))(ours.id), ours.id, ours.head, receivedPack(start), bob.accountId)
+    const state = () => ({ head: victim.head, commits: victim.history.length, bytes: [...disk.files.values()].reduce((sum, bytes) => sum + bytes.length, 0) })
     return { victim, state, before: state() }
   }
   let { victim, state, before } = await begin()
@@ -79,7 +80,7 @@ it(`${ROUNDS} damaged fetches`, async () => {
       default: // a head that is no commit
         head = pick()
     }
-    const outcome: unknown = await victim.receive(head, objects).then(() => undefined, (error: unknown) => error)
+    const outcome: unknown = await victim.receive(head, receivedPack(objects)).then(() => undefined, (error: unknown) => error)
     if (outcome !== undefined) {
       expect(JamiError.is(outcome), String(outcome)).toBe(true)
       refused++
@@ -89,7 +90,7 @@ it(`${ROUNDS} damaged fetches`, async () => {
       continue
     }
     // it was taken: then it holds nothing that a clone from scratch refuses
-    await Conversation.clone(person(alice, memoryFiles())(ours.id), ours.id, victim.head, await all(victim), bob.accountId)
+    await Conversation.clone(person(alice, memoryFiles())(ours.id), ours.id, victim.head, receivedPack(await all(victim)), bob.accountId)
     taken++
     ;({ victim, state, before } = await begin())
   }

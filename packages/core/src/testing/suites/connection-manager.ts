@@ -110,7 +110,9 @@ export function connectionManagerSuite(make: () => ConnectionsUnderTest | Promis
         const [only, ...more] = here.manager.links()
         deepStrictEqual([more.length, only?.peer.deviceId, only?.peer.accountId], [0, there.self.deviceId, there.self.accountId])
         ok((only?.channels ?? 0) >= 3 && (only?.openedAtMs ?? 0) > 0)
+        deepStrictEqual([only?.class, only?.path.kind], ['contact', 'host'])
       }
+      deepStrictEqual(a.manager.links()[0]?.id, b.manager.links()[0]?.id)
     }),
     test('closing a channel keeps the link', async ({ a, b, drive }) => {
       const served = serve()
@@ -160,6 +162,37 @@ export function connectionManagerSuite(make: () => ConnectionsUnderTest | Promis
         Promise.all(Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? a.manager.openChannel(b.self.deviceId, `test:${i}`) : b.manager.openChannel(a.self.deviceId, `test:${i}`)))),
       )
       deepStrictEqual(opened.map(({ name }) => name), Array.from({ length: 10 }, (_, i) => `test:${i}`))
+    }),
+    test('a handler with a limit is asked for so many channels of a device, however many are asked for at once; a closed one makes room', async ({ a, b, drive }) => {
+      const asked: string[] = []
+      const open: Channel[] = []
+      const decide: ((yes: boolean) => void)[] = []
+      b.manager.handle('test', {
+        limit: (name) => (name.startsWith('test:free') ? undefined : { of: 'all', max: 4 }),
+        accept: (name) => {
+          asked.push(name)
+          return name.startsWith('test:free') || new Promise<boolean>((resolve) => decide.push(resolve))
+        },
+        open: (channel) => open.push(channel),
+      })
+      await drive(a.manager.openChannel(b.self.deviceId, 'test:free'))
+      const many = Promise.all(Array.from({ length: 250 }, (_, i) => code(a.manager.openChannel(b.self.deviceId, `test:${i}`)).then((outcome) => {
+        if (outcome === 'ERR_CHANNEL_DECLINED' && decide.length === 4) for (const yes of decide.splice(0)) yes(true)
+        return outcome
+      })))
+      const outcomes = await drive(many)
+      deepStrictEqual([outcomes.filter((o) => o === 'resolved').length, outcomes.filter((o) => o === 'ERR_CHANNEL_DECLINED').length], [4, 246])
+      deepStrictEqual([asked.length, open.length], [5, 5])
+      await drive(a.manager.openChannel(b.self.deviceId, 'test:free'))
+      await rejectsWith('ERR_CHANNEL_DECLINED', drive(a.manager.openChannel(b.self.deviceId, 'test:more')))
+      await drive(open[1]?.close() ?? Promise.resolve())
+      const again = a.manager.openChannel(b.self.deviceId, 'test:again')
+      const watch = (async () => {
+        while (decide.length === 0) await new Promise((resolve) => setImmediate(resolve))
+        decide[0]?.(true)
+      })()
+      await drive(again)
+      await watch
     }),
     test('only over an existing link: ERR_PEER_OFFLINE without one', async ({ a, b, drive }) => {
       b.manager.handle('test', serve().handler)

@@ -1,6 +1,8 @@
 // Contract suite of Dht: the real node over a network of nodes, and the shared table of tests.
-import { deepStrictEqual, ok } from 'node:assert/strict'
+import { deepStrictEqual, ok, throws } from 'node:assert/strict'
 import { utf8 } from '../../codec/bytes.ts'
+import { encodeMsgpack, MsgpackRaw } from '../../codec/msgpack.ts'
+import { sliceMsgpackMap } from '../../codec/slices.ts'
 import type { Crypto } from '../../contracts/crypto.ts'
 import type { Dht, DhtListenEvent, DhtValue } from '../../contracts/dht.ts'
 import type { PrivateKey } from '../../contracts/identity.ts'
@@ -30,6 +32,12 @@ async function all(values: AsyncIterable<DhtValue>): Promise<DhtValue[]> {
   const out: DhtValue[] = []
   for await (const value of values) out.push(value)
   return out
+}
+
+/** What somebody signed, put again under another id, as anybody can. */
+function replay(packed: Uint8Array, id: bigint): Uint8Array {
+  const dat = sliceMsgpackMap(packed, { maxDepth: 8, maxItems: 100, maxBytes: 100_000 }).get('dat')
+  return encodeMsgpack({ id, dat: new MsgpackRaw(dat ?? new Uint8Array(0)) as never })
 }
 
 const texts = (values: readonly DhtValue[]) => values.map(({ data }) => new TextDecoder().decode(data)).sort()
@@ -145,6 +153,78 @@ export function dhtSuite(make: () => DhtUnderTest | Promise<DhtUnderTest>): Cont
       deepStrictEqual(await drive(all(nodes[1].get(key, { decryptWith: own }))), [])
       deepStrictEqual((await drive(all(nodes[1].get(key, { decryptWith: other, type: 3 })))).length, 1)
       deepStrictEqual((await drive(all(nodes[1].get(key, { decryptWith: other, type: 4 })))).length, 0)
+    }),
+    test('a signed value is replaced by its owner with a higher number, and by nobody with a lower one', async (t) => {
+      const { nodes, keys: [own], drive } = t
+      const key = freshKey()
+      const following = follow(t, nodes[2], key)
+      for (const [seq, text] of [[1, 'one'], [65_535, 'last'], [7, 'seven']] as const) {
+        await drive(nodes[0].put(key, { data: utf8(text), id: 5n, sign: own, seq }))
+        if (seq !== 7) await following.count(seq === 1 ? 1 : 2)
+      }
+      await following.end()
+      deepStrictEqual(following.shown(), ['+one', '+last'])
+      const [value] = await drive(all(nodes[2].get(key)))
+      deepStrictEqual([value?.seq, value && new TextDecoder().decode(value.data)], [65_535, 'last'])
+    }),
+    test('signed content that is put again under other ids is told once, and gone when the last of them is', async (t) => {
+      const { nodes, keys: [own, other], crypto, drive, advance } = t
+      const key = freshKey()
+      const packed = await drive(makeAnnouncement(crypto, { accountKey: own, devicePublicKey: other.publicKey }))
+      const following = follow(t, nodes[1], key)
+      const { id } = await drive(nodes[0].put(key, { packed }))
+      await following.count(1)
+      for (let i = 1n; i <= 20n; i++) await drive(nodes[2].put(key, { packed: replay(packed, id + i) }))
+      deepStrictEqual((await drive(all(nodes[1].get(key)))).length, 1)
+      if (advance) {
+        await advance(7 * MINUTE_MS)
+        await drive(nodes[2].put(key, { packed: replay(packed, id + 1n) }))
+        await advance(6 * MINUTE_MS)
+        deepStrictEqual(following.events.length, 1)
+        await advance(6 * MINUTE_MS)
+        deepStrictEqual(following.events.map(({ value, expired }) => [value.id, expired]), [[id, false], [id, true]])
+      }
+      await following.end()
+      deepStrictEqual(following.events.filter(({ expired }) => !expired).length, 1)
+    }),
+    test('arguments that are none are refused at the call: ERR_ARGUMENT with field, got and allowed', async ({ nodes: [node], keys: [own], drive }) => {
+      const key = freshKey()
+      const data = utf8('x')
+      const { signal } = new AbortController()
+      const puts: [string, unknown, unknown, unknown?][] = [
+        ['key', 'ab', { data }], ['key', key.toUpperCase().replaceAll('0', 'A'), { data }], ['key', undefined, { data }],
+        ['value', key, undefined], ['value', key, null], ['value', key, 'text'], ['value.data', key, {}], ['value.data', key, { data: 'text' }], ['value.data', key, { data: new Uint8Array(65_537) }],
+        ['value.id', key, { data, id: 1n << 64n }], ['value.id', key, { data, id: -1n }], ['value.id', key, { data, id: 5 }],
+        ['value.type', key, { data, type: 65_536 }], ['value.type', key, { data, type: 1.5 }], ['value.type', key, { data, type: '1' }],
+        ['value.userType', key, { data, userType: 5 }], ['value.userType', key, { data, userType: '\ud800' }], ['value.userType', key, { data, userType: 'é'.repeat(513) }],
+        ['value.sign', key, { data, sign: {} }], ['value.sign', key, { data, sign: 'pem' }], ['value.seq', key, { data, seq: 1 }], ['value.seq', key, { data, sign: own, seq: 65_536 }], ['value.seq', key, { data, sign: own, seq: -1 }],
+        ['value.encryptTo', key, { data, encryptTo: own.publicKey }], ['value.encryptTo', key, { data, sign: own, encryptTo: 'key' }],
+        ['value.priority', key, { data, priority: -1 }], ['value.pushType', key, { data, pushType: 'x'.repeat(65) }], ['value.packed', key, { packed: 'text' }], ['value.packed', key, { packed: undefined }],
+        ['value.ID', key, { data, ID: 1n }], ['value.data', key, { packed: data, data }],
+        ['permanent', key, { data }, { permanent: 'yes' }], ['timeoutMs', key, { data }, { timeoutMs: -1 }], ['timeoutMs', key, { data }, { timeoutMs: '5' }], ['signal', key, { data }, { signal: {} }], ['persistent', key, { data }, { persistent: true }], ['options', key, { data }, 5],
+      ]
+      for (const [field, k, put, options] of puts) {
+        const error = await drive(node.put(k as InfoHash, put as never, options as never).then(() => undefined, (e: unknown) => e as { code?: string; details?: Record<string, unknown> }))
+        deepStrictEqual([error?.code, error?.details?.field], ['ERR_ARGUMENT', field])
+        ok(error?.details && 'got' in error.details && typeof error.details.allowed === 'string')
+      }
+      const reads: [string, unknown, unknown][] = [
+        ['key', 'x', { signal }], ['type', key, { signal, type: -1 }], ['userType', key, { signal, userType: 7 }], ['decryptWith', key, { signal, decryptWith: own.pem }], ['signal', key, { signal: 1 }], ['limit', key, { signal, limit: 1 }],
+      ]
+      const refuses = (field: string, call: () => unknown) => throws(call, (e: { code?: string; details?: Record<string, unknown> }) => e.code === 'ERR_ARGUMENT' && e.details?.field === field)
+      for (const [field, k, options] of reads) {
+        refuses(field, () => node.get(k as InfoHash, options as never))
+        refuses(field, () => node.listen(k as InfoHash, options as never))
+      }
+      refuses('id', () => node.get(key, { id: 1n << 64n }))
+      refuses('timeoutMs', () => node.get(key, { timeoutMs: Number.NaN }))
+      refuses('signal', () => node.listen(key, {} as never))
+      refuses('signal', () => node.listen(key, undefined as never))
+      refuses('id', () => node.listen(key, { signal, id: 1n } as never))
+      for (const host of ['', 'host:99999', 'http://host:4222', 7]) {
+        const error = await drive(node.bootstrap('good:4222', host as string).then(() => undefined, (e: unknown) => e as { code?: string; details?: Record<string, unknown> }))
+        deepStrictEqual([error?.code, error?.details?.field], ['ERR_ARGUMENT', 'bootstrap[1]'])
+      }
     }),
     test('encryption needs a signature', async ({ nodes, keys: [own], drive }) => {
       await rejectsWith('ERR_ARGUMENT', drive(nodes[0].put(freshKey(), { data: utf8('x'), encryptTo: own.publicKey })))

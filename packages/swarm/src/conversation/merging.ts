@@ -1,0 +1,63 @@
+// Where a fetched history meets ours, and the tree of the merge: by path, from what differs, never from whole trees.
+// docs/protocol/04 §4.6. Proof: conversation/merging.test.ts, sync/merge.test.ts (rules by brute force).
+import { limitError, Slices } from '@jamikit/core/base'
+import type { BaseEnv } from '@jamikit/core/contracts'
+import { MAX_ENTRIES_PER_COMMIT, MAX_JOINTS, MAX_MERGE_BASES } from '../defaults.ts'
+import { editTree } from '../repo/edit-tree.ts'
+import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
+import { mergePaths, virtualBase } from '../sync/merge.ts'
+import { Budget, Trees } from '../validation/trees.ts'
+
+/**
+ * Commits of ours that new ones build on. All that we have is below our head: they are the common ancestors, and when our head is one of
+ * them nothing of ours is missing there. @throws ERR_LIMIT
+ */
+export function joints(history: History, commits: readonly NewCommit[]): Set<Oid> {
+  const out = new Set<Oid>()
+  for (const { parents } of commits) for (const parent of parents) if (history.has(parent)) out.add(parent)
+  if (out.size > MAX_JOINTS) throw limitError('commits that a fetch builds on', out.size, MAX_JOINTS)
+  return out
+}
+
+/** The best ones: those that no other one builds on. */
+export function bestBases(history: History, all: ReadonlySet<Oid>): Oid[] {
+  const rows = [...all].map((oid) => history.info(oid)).filter((info) => info !== undefined).sort((a, b) => b.row - a.row)
+  const best: Oid[] = []
+  for (const { oid } of rows) {
+    if (best.length >= MAX_MERGE_BASES) break
+    if (!best.some((other) => history.isAncestor(oid, other))) best.push(oid)
+  }
+  return best
+}
+
+/**
+ * The tree of a merge of two heads. @returns its id and the trees that are new
+ * @throws ERR_REPO_INVALID when both sides changed a file that has no rule, or they have nothing in common
+ */
+export async function mergeTrees(
+  env: Pick<BaseEnv, 'clock'>,
+  reader: ObjectReader,
+  sides: { ours: { head: Oid; tree: Oid }; theirs: { head: Oid; tree: Oid }; bases: readonly { head: Oid; tree: Oid }[] },
+): Promise<{ root: Oid; objects: GitObject[] }> {
+  const [base, ...others] = sides.bases
+  if (!base) throw repoInvalid('the histories have nothing in common')
+  if (sides.theirs.tree === base.tree || sides.theirs.tree === sides.ours.tree) return { root: sides.ours.tree, objects: [] }
+  const trees = new Trees(reader, new Slices(env.clock, 2_000), new Budget('tree entries of a merge', (MAX_MERGE_BASES + 2) * MAX_ENTRIES_PER_COMMIT))
+  const changes = async (tree: Oid) => trees.diff(base.tree, tree, new Budget('tree entries of a merge', MAX_ENTRIES_PER_COMMIT))
+  const sideChanges = await Promise.all([sides.ours, sides.theirs, ...others].map(({ tree }) => changes(tree)))
+  const before = new Map<string, Oid | undefined>()
+  for (const list of sideChanges) for (const change of list) before.set(change.path, change.before)
+  const paths = (list: readonly { path: string; after: Oid | undefined }[]): Map<string, Oid> => {
+    const at = new Map(before)
+    for (const { path, after } of list) at.set(path, after)
+    return new Map([...at].filter((entry): entry is [string, Oid] => entry[1] !== undefined))
+  }
+  const [ours = [], theirs = [], ...rest] = sideChanges
+  const common = virtualBase([{ head: base.head, paths: paths([]) }, ...rest.map((list, i) => ({ head: others[i]?.head ?? '', paths: paths(list) }))])
+  const mine = paths(ours)
+  const merged = mergePaths(common, mine, paths(theirs), sides.ours.head, sides.theirs.head)
+  const edits = new Map<string, Oid | undefined>()
+  for (const path of before.keys()) if (merged.get(path) !== mine.get(path)) edits.set(path, merged.get(path))
+  return editTree(reader, sides.ours.tree, edits)
+}

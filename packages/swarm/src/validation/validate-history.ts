@@ -1,0 +1,141 @@
+// Everything that a fetched head brings, checked before anything is kept: all of it, parents first, or nothing. Several signatures are
+// verified at a time; trees, entries and commits are counted, so that a small pack cannot mean much work.
+// docs/protocol/04 §3.1, §3.2, trap S11. Proof: validation/validate-history.test.ts.
+import { JamiError, limitError, Slices } from '@jamikit/core/base'
+import type { AccountUri, BaseEnv, ConversationId } from '@jamikit/core/contracts'
+import { MAX_COMMIT_BYTES, MAX_ENTRIES_PER_COMMIT, MAX_ENTRIES_PER_FETCH, MAX_FETCHED_COMMITS, VALIDATIONS_AT_ONCE } from '../defaults.ts'
+import { type Commit, parseCommit } from '../repo/commit.ts'
+import { type CommitBody, parseBody } from '../repo/commit-body.ts'
+import { type Oid, repoInvalid } from '../repo/object.ts'
+import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
+import { Ancestry } from './ancestry.ts'
+import { Authors } from './author.ts'
+import type { RootFacts } from './rules/rule.ts'
+import { readInitial } from './rules/initial.ts'
+import { Budget, Trees } from './trees.ts'
+import { validateCommit, type ValidationContext } from './validate-commit.ts'
+
+export interface Fetched {
+  readonly conversation: ConversationId
+  readonly head: Oid
+  /** What came. */
+  readonly pack: ObjectReader & { has(oid: Oid): boolean }
+  /** What is there already; undefined for a clone. */
+  readonly known: History | undefined
+}
+
+export interface Validated {
+  /** Parents first. */
+  readonly commits: readonly NewCommit[]
+  /** Objects of the pack that these commits need. */
+  readonly used: ReadonlySet<Oid>
+}
+
+/** Units of work between two turns of the event loop: looked at entries, and so many for each commit. */
+const SLICE_UNITS = 2_000
+const COMMIT_UNITS = 50
+
+interface Light {
+  readonly tree: Oid
+  readonly parents: readonly Oid[]
+}
+
+/** @throws ERR_REPO_INVALID with the commit and its reason in `details`, ERR_LIMIT */
+export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fetched: Fetched): Promise<Validated> {
+  const { conversation, head, pack, known } = fetched
+  const slices = new Slices(env.clock, SLICE_UNITS)
+  const commitAt = async (oid: Oid): Promise<Commit> => {
+    const found = await pack.stat(oid)
+    if (found?.type !== 'commit') throw repoInvalid(`commit ${oid} is ${found ? `a ${found.type}` : 'missing'}`, { commit: oid })
+    if (found.size > MAX_COMMIT_BYTES) throw limitError('commit bytes', found.size, MAX_COMMIT_BYTES)
+    if (slices.spend(COMMIT_UNITS)) await slices.turn()
+    return explained(oid, async () => parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0)))
+  }
+  const { order, lights } = await parentsFirst(head, known, commitAt)
+  if (!known && !lights.has(conversation)) throw repoInvalid('the initial commit is not the conversation')
+
+  const reader: ObjectReader = {
+    read: async (oid) => (await pack.read(oid)) ?? known?.read(oid),
+    stat: async (oid) => (await pack.stat(oid)) ?? known?.stat(oid),
+  }
+  const trees = new Trees(reader, slices, new Budget('tree entries looked at in one fetch', MAX_ENTRIES_PER_FETCH))
+  const authors = new Authors(env.crypto, trees)
+  const ancestry = new Ancestry((ancestor, of) => known?.has(ancestor) === true && known.has(of) && known.isAncestor(ancestor, of))
+  for (const oid of order) ancestry.add(oid, (lights.get(oid) as Light).parents)
+  const treeOf = (oid: Oid) => lights.get(oid)?.tree ?? known?.info(oid)?.tree
+  const readCommit = async (oid: Oid): Promise<Commit | undefined> => (lights.has(oid) ? commitAt(oid) : known?.commit(oid))
+  const authorOf = async (oid: Oid, commit: Commit): Promise<AccountUri> =>
+    known?.info(oid)?.author ?? (await authors.in(commit.tree, commit, new Budget('tree entries of one commit', MAX_ENTRIES_PER_COMMIT))).uri
+  let root: Promise<RootFacts> | undefined
+  const context: ValidationContext = {
+    conversation, trees, authors, treeOf,
+    budget: () => new Budget('tree entries of one commit', MAX_ENTRIES_PER_COMMIT),
+    root: () => {
+      root ??= (async () => {
+        const first = await readCommit(conversation)
+        if (!first) throw repoInvalid('the conversation has no initial commit')
+        return { ...readInitial(parseBody(first.message)), creator: await authorOf(conversation, first) }
+      })()
+      return root
+    },
+    ancestor: async (commit, oid) => {
+      if (!ancestry.reaches(commit.parents, oid, new Budget('commits looked at for an edit', MAX_ENTRIES_PER_COMMIT))) return undefined
+      const target = await readCommit(oid)
+      const body: CommitBody | undefined = target && (target.parents.length > 1 ? { type: 'merge', fields: {} } : parseBody(target.message))
+      return target && body && { author: await authorOf(oid, target), body }
+    },
+  }
+
+  const commits: NewCommit[] = []
+  const running: Promise<NewCommit>[] = []
+  const one = async (oid: Oid): Promise<NewCommit> => {
+    const commit = await commitAt(oid)
+    const author = await explained(oid, () => validateCommit(context, oid, commit))
+    return { oid, tree: commit.tree, parents: commit.parents, timeS: commit.committerTimeS, author: author.uri, device: commit.device }
+  }
+  for (const oid of order) {
+    const work = one(oid)
+    work.catch(() => {}) // reported in its turn
+    running.push(work)
+    if (running.length >= VALIDATIONS_AT_ONCE) commits.push(await (running.shift() as Promise<NewCommit>))
+  }
+  for (const work of running) commits.push(await work)
+
+  const used = new Set<Oid>(order)
+  for (const oid of [...trees.opened, ...trees.files]) if (pack.has(oid)) used.add(oid)
+  return { commits, used }
+}
+
+/** Commits of the pack that the head reaches and that are not known, parents first. */
+async function parentsFirst(head: Oid, known: History | undefined, commitAt: (oid: Oid) => Promise<Commit>): Promise<{ order: Oid[]; lights: Map<Oid, Light> }> {
+  const lights = new Map<Oid, Light>() // bounded by MAX_FETCHED_COMMITS
+  const order: Oid[] = []
+  const open: { oid: Oid; done: boolean }[] = [{ oid: head, done: false }] // three for each commit
+  while (open.length > 0) {
+    const { oid, done } = open.pop() as { oid: Oid; done: boolean }
+    if (done) {
+      order.push(oid)
+      continue
+    }
+    if (lights.has(oid) || known?.has(oid)) continue
+    if (lights.size >= MAX_FETCHED_COMMITS) throw limitError('commits of one fetch', lights.size + 1, MAX_FETCHED_COMMITS)
+    const { tree, parents } = await commitAt(oid)
+    lights.set(oid, { tree, parents })
+    open.push({ oid, done: true })
+    for (const parent of parents) open.push({ oid: parent, done: false })
+  }
+  return { order, lights }
+}
+
+/** Whatever is wrong with a commit is its peer's fault, and says which commit. */
+async function explained<T>(oid: Oid, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (JamiError.is(error, 'ERR_STORAGE_CORRUPT') || JamiError.is(error, 'ERR_STORAGE_IO') || JamiError.is(error, 'ERR_CLOSED')) throw error
+    const code = JamiError.is(error, 'ERR_LIMIT') ? 'ERR_LIMIT' : 'ERR_REPO_INVALID'
+    const details = JamiError.is(error) ? error.details : {}
+    if (details.commit === oid) throw error
+    throw new JamiError(code, `commit ${oid}: ${error instanceof Error ? error.message : 'it cannot be validated'}`, { cause: error, details: { ...details, commit: oid } })
+  }
+}
