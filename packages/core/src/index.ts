@@ -10,5 +10,6 @@ export type {
 export { type BootstrapEntry, parseBootstrap } from './identity/bootstrap.ts'
 export { createJamiNode } from './node/create-node.ts'
 export { parseAccountUri, parseConversationId, parseDeviceId, parseMessageId } from './node/public-ids.ts'
-export { fileStorage } from './storage/file-storage.ts'
+export { fileStorage, type FileStorageOptions } from './storage/file-storage.ts'
 export { memoryStorage } from './storage/memory-storage.ts'
+export { type EncryptionKey, sealedStorage, type SealedStorageOptions } from './storage/sealed-storage.ts'

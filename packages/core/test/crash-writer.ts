@@ -1,8 +1,9 @@
 // A process that writes batches, files and a journal until it is killed, and prints each one that was confirmed. Used by file-storage.test.ts.
 import { fileStorage } from '../src/storage/file-storage.ts'
+import { sealedStorage } from '../src/storage/sealed-storage.ts'
 
-const [directory = '', start = '0'] = process.argv.slice(2)
-const storage = fileStorage(directory)
+const [directory = '', start = '0', sealed = ''] = process.argv.slice(2)
+const storage = sealed ? sealedStorage(fileStorage(directory), new Uint8Array(32).fill(7)) : fileStorage(directory)
 await storage.lock()
 const encoder = new TextEncoder()
 for (let n = Number(start); ; n++) {

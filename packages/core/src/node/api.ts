@@ -49,6 +49,8 @@ export interface NetworkOptions {
 export interface NodeOptions {
   /** A directory, or a storage adapter. Default: memory, gone at the end. */
   storage?: Storage | string
+  /** Seals everything that the storage keeps: 32 random bytes, or a function that gives them. The profile opens with this key only, and is lost without it. */
+  encryptionKey?: Uint8Array | (() => Uint8Array | Promise<Uint8Array>)
   network: NetworkOptions
   dht?: { /** UDP port, default any. */ port?: number; networkId?: number; maxStoreBytes?: number }
   /** A pino-like logger, `console`, or a level (then JSON lines go to stderr). Default: silent. */

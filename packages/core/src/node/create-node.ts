@@ -12,16 +12,16 @@ import { parseBootstrap } from '../identity/bootstrap.ts'
 import { nodeNetwork } from '../io/node-network.ts'
 import { nodeRandom } from '../io/node-random.ts'
 import { systemClock } from '../io/system-clock.ts'
-import { fileStorage } from '../storage/file-storage.ts'
-import { memoryStorage } from '../storage/memory-storage.ts'
 import type { JamiNode, NodeOptions } from './api.ts'
 import { Node } from './jami-node.ts'
 import { MAX_PATH_LENGTH } from './limits.ts'
+import { openStorage } from './open-storage.ts'
 import type { Warn } from './problems.ts'
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error']
 const OPTIONS: Shape = {
   storage: is.either(is.text(1, MAX_PATH_LENGTH), is.with('a storage', 'get', 'batch', 'keys', 'files', 'lock', 'close')),
+  encryptionKey: { allowed: '32 bytes, or a function that gives them', test: (value) => typeof value === 'function' || (value instanceof Uint8Array && value.length === 32) },
   network: is.with('a network'), // its parts are checked below, as of the next two
   dht: is.with('options of the DHT'),
   logger: is.either(is.oneOf(...LEVELS, 'silent'), is.with('a logger', ...LEVELS)),
@@ -63,7 +63,7 @@ const warn: Warn = (code, message, hint) => process.emitWarning(message, { type:
 
 /**
  * Starts a node: resolves when the profile is open and its accounts are loaded, and does not wait for the network.
- * @throws ERR_STORAGE_LOCKED, ERR_STORAGE_CORRUPT, ERR_ARGUMENT, ERR_ABORTED
+ * @throws ERR_STORAGE_LOCKED, ERR_STORAGE_CORRUPT, ERR_PASSWORD (`encryptionKey`), ERR_ARGUMENT, ERR_ABORTED
  */
 export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   check(options)
@@ -78,17 +78,18 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
     network: options.runtime?.network ?? nodeNetwork(),
     logger: loggerOf(options.logger),
   }
-  const storage = typeof options.storage === 'string' ? fileStorage(options.storage) : (options.storage ?? memoryStorage())
-  const ownStorage = storage !== options.storage
-  const lock = await storage.lock()
-  const release = async () => {
-    await lock[Symbol.asyncDispose]()
-    if (ownStorage) await storage.close()
-  }
+  const problems: JamiError[] = [] // bounded by what one opening finds
+  let report = (problem: JamiError): void => void problems.push(problem)
+  const { storage, release } = await openStorage(options, (problem) => {
+    env.logger.warn({ err: problem }, 'storage')
+    if (problem.code !== 'ERR_STORAGE_IO') report(problem)
+  })
   try {
     const kept = await loadAccounts(storage)
     const dht = modules.dht({ ...env, bootstrap, ...options.dht, storage, prefix: 'dht' })
     const node = new Node({ ...env, dht, storage, modules, warn, release })
+    report = (problem) => node.report(problem, 'storage')
+    problems.splice(0).forEach(report)
     try {
       await dht.start()
       await node.load(kept)

@@ -30,8 +30,9 @@ export function diskTree(root: string, files: OpenFiles, open: () => Promise<str
       await open()
       try {
         if (range) return await files.read(name, range.start, range.length)
-        const bytes = await readFile(name)
-        return new Uint8Array(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, files.visible(name) ?? bytes.length))
+        const bytes = files.visible(name) === undefined ? await readFile(name) : undefined
+        if (!bytes || files.visible(name) !== undefined) return await files.read(name, 0, Number.MAX_SAFE_INTEGER) // an append may be under way
+        return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
       } catch (error) {
         if (missing(error) || (error as NodeJS.ErrnoException).code === 'EISDIR') return undefined
         throw ioError(error)

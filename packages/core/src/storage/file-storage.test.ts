@@ -11,9 +11,11 @@ import { deflateSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { JamiError } from '../base/errors.ts'
 import { fromUtf8, toHex, utf8 } from '../codec/bytes.ts'
+import type { Storage } from '../contracts/storage.ts'
 import { sha1 } from '../crypto/hash.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { fileStorage } from './file-storage.ts'
+import { sealedStorage } from './sealed-storage.ts'
 
 let directory = ''
 const children: ChildProcess[] = []
@@ -31,8 +33,8 @@ const text = async (work: Promise<Uint8Array | undefined>) => {
   return bytes && fromUtf8(bytes)
 }
 
-function startWriter(start: number): { child: ChildProcess; confirmed: () => number; untilConfirmed: (n: number) => Promise<void> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('../../test/crash-writer.ts', import.meta.url)), directory, String(start)], { stdio: ['ignore', 'pipe', 'inherit'] })
+function startWriter(start: number, sealed = false): { child: ChildProcess; confirmed: () => number; untilConfirmed: (n: number) => Promise<void> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', fileURLToPath(new URL('../../test/crash-writer.ts', import.meta.url)), directory, String(start), ...(sealed ? ['sealed'] : [])], { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   let last = start - 1
   let wake = () => {}
@@ -50,15 +52,18 @@ function startWriter(start: number): { child: ChildProcess; confirmed: () => num
 }
 
 describe('crashes', () => {
-  it('after kill -9 every confirmed batch is there, and the last one wholly or not at all', async () => {
+  it.each([
+    ['plain', (storage: Storage) => storage],
+    ['sealed', (storage: Storage) => sealedStorage(storage, new Uint8Array(32).fill(7))],
+  ])('after kill -9 every confirmed batch and append is there, and the last one wholly or not at all (%s)', async (kind, open) => {
     let next = 0
     for (let round = 0; round < 6; round++) {
-      const { child, confirmed, untilConfirmed } = startWriter(next)
+      const { child, confirmed, untilConfirmed } = startWriter(next, kind === 'sealed')
       await untilConfirmed(next + 3 + ((round * 7) % 11))
       const gone = once(child, 'exit')
       child.kill('SIGKILL')
       await gone
-      const storage = fileStorage(directory)
+      const storage = open(fileStorage(directory))
       const n = Number(await text(storage.get('last')))
       expect(n).toBeGreaterThanOrEqual(confirmed())
       expect(await text(storage.get('first'))).toBe(String(n))

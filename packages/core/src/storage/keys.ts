@@ -5,7 +5,9 @@ import type { StorageOp } from '../contracts/storage.ts'
 
 const MAX_KEY = 512
 /** Records are small state that is kept in memory; what is larger belongs into files. */
-export const MAX_RECORD_BYTES = 8 << 20
+const MAX_RECORD_BYTES = 8 << 20
+/** What sealing adds to a record. */
+const MAX_SEAL_BYTES = 1024
 
 export function isKey(key: unknown): key is string {
   return typeof key === 'string' && key.length <= MAX_KEY && /^[A-Za-z0-9._/-]+$/.test(key) && key.split('/').every((s) => s !== '' && s !== '.' && s !== '..')
@@ -27,7 +29,8 @@ export function checkOps(ops: readonly StorageOp[]): void {
   for (const { key, value } of ops) {
     checkKey(key)
     if (value !== null && !(value instanceof Uint8Array)) throw new JamiError('ERR_ARGUMENT', `record ${key}: got ${typeof value}, allowed bytes or null`)
-    if (value !== null && value.length > MAX_RECORD_BYTES) throw limitError(`bytes of record ${key}`, value.length, MAX_RECORD_BYTES)
+    const allowed = key.startsWith('seal/') ? MAX_RECORD_BYTES + MAX_SEAL_BYTES : MAX_RECORD_BYTES
+    if (value !== null && value.length > allowed) throw limitError(`bytes of record ${key}`, value.length, allowed)
   }
 }
 

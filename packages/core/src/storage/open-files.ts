@@ -4,62 +4,34 @@
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { JamiError } from '../base/errors.ts'
-import { type Deferred, deferred } from '../base/operation.ts'
 import { concatBytes } from '../codec/bytes.ts'
+import { AppendGroups } from './append-groups.ts'
 import { makeDirectory, syncDirectory, writeFully } from './disk.ts'
 import { isWithin, PathQueue } from './path-queue.ts'
 
 /** Handles kept open; the one not used for longest is closed first. */
 const MAX_OPEN = 64
-/** Bytes of appends that share one write. */
-const MAX_SHARED_BYTES = 4 << 20
 
 interface OpenFile {
   readonly handle: FileHandle
   readonly appends: boolean
   /** What readers may see: never half of an append under way. */
   size: number
-  /** The file was made here and its name is not durable yet. */
+  /** Its name may not be durable yet: a durable append sees to it, once. */
   fresh: boolean
   users: number
   dropped: boolean
 }
 
-interface Group {
-  readonly waiting: { bytes: Uint8Array; durable: boolean; done: Deferred<number> }[]
-  bytes: number
-}
-
 export class OpenFiles {
   readonly queue = new PathQueue()
   readonly #open = new Map<string, OpenFile>() // bounded by MAX_OPEN, and one for each call under way
-  readonly #groups = new Map<string, Group>() // appends that still wait for their turn; bounded by the callers' own calls
+  readonly #groups = new AppendGroups(this.queue, (path, parts, durable) => this.#write(path, parts, durable))
   /** Files with half an append that could not be taken back yet, and where they end. Bounded by the files that failed. */
   readonly #torn = new Map<string, number>()
 
   append(path: string, bytes: Uint8Array, durable: boolean): Promise<number> {
-    const entry = { bytes, durable, done: deferred<number>() }
-    const group = this.#groups.get(path)
-    if (group && group.bytes + bytes.length <= MAX_SHARED_BYTES) {
-      group.waiting.push(entry)
-      group.bytes += bytes.length
-      return entry.done.promise
-    }
-    const fresh: Group = { waiting: [entry], bytes: bytes.length }
-    this.#groups.set(path, fresh)
-    void this.queue.run(path, async () => {
-      if (this.#groups.get(path) === fresh) this.#groups.delete(path)
-      try {
-        let size = await this.#write(path, fresh.waiting.map((one) => one.bytes), fresh.waiting.some((one) => one.durable))
-        for (const one of [...fresh.waiting].reverse()) {
-          one.done.resolve(size)
-          size -= one.bytes.length
-        }
-      } catch (error) {
-        for (const one of fresh.waiting) one.done.reject(error)
-      }
-    })
-    return entry.done.promise
+    return this.#groups.append(path, bytes, durable)
   }
 
   async #write(path: string, parts: readonly Uint8Array[], durable: boolean): Promise<number> {
@@ -99,7 +71,7 @@ export class OpenFiles {
     const file = this.#hold(path) ?? (await this.queue.run(path, () => this.#take(path, false)).catch(missingOnly))
     if (!file) return undefined
     try {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, (this.visible(path) ?? file.size) - start)))
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, file.size - start)))
       let at = 0
       while (at < bytes.length) {
         const { bytesRead } = await file.handle.read(bytes, at, bytes.length - at, start + at)
@@ -113,7 +85,7 @@ export class OpenFiles {
   }
 
   flush(path: string): Promise<void> {
-    this.#groups.delete(path) // an append after this call is not part of it
+    this.#groups.endGroup(path)
     return this.queue.run(path, async () => {
       const file = await this.#take(path, false).catch(missingOnly)
       if (!file) return
@@ -128,7 +100,7 @@ export class OpenFiles {
   }
 
   async truncate(path: string, size: number): Promise<void> {
-    this.#groups.delete(path)
+    this.#groups.endGroup(path)
     await this.queue.run(path, async () => {
       const found = await stat(path).catch(missingOnly)
       if (!found?.isFile()) throw new JamiError('ERR_NOT_FOUND', 'file: not there')
@@ -138,14 +110,14 @@ export class OpenFiles {
     })
   }
 
-  /** How much of a file readers may see, when that is less than the disk tells. */
+  /** How much of a file readers may see, when that may be less than the disk tells: then they read it here. */
   visible(path: string): number | undefined {
     return this.#torn.get(path) ?? this.#open.get(path)?.size
   }
 
   /** Runs what replaces a file, with no handle on the old one. */
   replace<T>(path: string, work: () => Promise<T>): Promise<T> {
-    this.#groups.delete(path)
+    this.#groups.endGroup(path)
     return this.queue.run(path, async () => {
       await this.#drop(path)
       const result = await work()
@@ -156,7 +128,7 @@ export class OpenFiles {
 
   /** Runs what moves or (`gone`) removes these paths and everything below them, with no handle there. */
   restructure<T>(paths: readonly string[], work: () => Promise<T>, gone = false): Promise<T> {
-    for (const path of this.#groups.keys()) if (paths.some((top) => isWithin(path, top))) this.#groups.delete(path)
+    this.#groups.endGroupsBelow(paths)
     return this.queue.runOnTrees(paths, async () => {
       const torn = [...this.#torn.keys()].filter((path) => paths.some((top) => isWithin(path, top)))
       if (!gone) for (const path of torn) await this.#mend(path)
@@ -187,11 +159,11 @@ export class OpenFiles {
     const held = this.#open.get(path)
     if (held && (held.appends || !appends)) return this.#hold(path) as OpenFile
     if (held) await this.#drop(path)
-    const { handle, fresh } = appends ? await openToAppend(path) : { handle: await open(path, 'r'), fresh: false }
+    const handle = appends ? await openToAppend(path) : await open(path, 'r')
     try {
       const found = await handle.stat()
       if (!found.isFile()) throw Object.assign(new Error('a directory'), { code: 'EISDIR' })
-      const file: OpenFile = { handle, appends, size: found.size, fresh, users: 1, dropped: false }
+      const file: OpenFile = { handle, appends, size: this.#torn.get(path) ?? found.size, fresh: appends, users: 1, dropped: false }
       this.#open.set(path, file)
       for (const [name, other] of this.#open) {
         if (this.#open.size <= MAX_OPEN) break
@@ -229,23 +201,13 @@ async function cut(path: string, size: number): Promise<void> {
   }
 }
 
-async function openToAppend(path: string): Promise<{ handle: FileHandle; fresh: boolean }> {
-  for (;;) {
-    try {
-      return { handle: await open(path, 'ax+', 0o600), fresh: true }
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') {
-        await makeDirectory(dirname(path), true)
-        continue
-      }
-      if (code !== 'EEXIST') throw error
-    }
-    try {
-      return { handle: await open(path, 'a+', 0o600), fresh: false }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    }
+async function openToAppend(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'a+', 0o600)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    await makeDirectory(dirname(path), true)
+    return open(path, 'a+', 0o600)
   }
 }
 
