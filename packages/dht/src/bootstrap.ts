@@ -20,13 +20,14 @@ export interface BootstrapEnv {
   connected(): boolean
   /** Known good nodes, of the family that knows more. */
   nodeCount(): number
-  /** Where entry points are now, as far as they resolve: to be asked at once. */
+  /** Where an entry point is, when that is new or somebody asked: to be tried at once. Known ones are tried by the engine itself. */
   found(addresses: readonly SocketAddress[]): void
 }
 
 export class Bootstrap {
   readonly #env: BootstrapEnv
   readonly #entries = new Map<string, BootstrapEntry>() // bounded by MAX_ENTRIES
+  readonly #found = new Map<string, string>() // where each entry was last; bounded by the entries
   readonly #unresolved = new Set<string>() // told once per outage; bounded by the entries
   #timer: Timer | undefined
   #running = false
@@ -53,6 +54,7 @@ export class Bootstrap {
   now(): void {
     if (this.#entries.size === 0) return
     this.#delayMs = BOOTSTRAP_FIRST_MS
+    this.#found.clear()
     if (this.#running) this.#again = true
     else this.#attempt()
   }
@@ -91,7 +93,11 @@ export class Bootstrap {
     if (signal.aborted) return
     if (found.length > 0) {
       this.#unresolved.delete(text)
-      return this.#env.found(found.map(({ host: address, family }) => ({ host: address, family, port })))
+      const addresses = found.map(({ host: address, family }) => ({ host: address, family, port }))
+      const where = JSON.stringify(addresses)
+      if (this.#found.get(text) !== where) this.#env.found(addresses)
+      this.#found.set(text, where)
+      return
     }
     if (this.#unresolved.has(text)) return
     this.#unresolved.add(text)

@@ -25,13 +25,13 @@ export const RESEED_MS = 30_000
 export const NO_ROOM = 503
 /** Requests per second: of a source, of its network (IPv4 /24, IPv6 /48), of all; addresses that answered us have as much again. */
 export const REQUESTS_PER_SOURCE = 1024
-export const REQUESTS_PER_NETWORK = 4096
+export const REQUESTS_PER_NETWORK = 2048
 export const REQUESTS_TOTAL = 8192
 /** Unknown nodes that we ping back, per second. */
-export const NEWCOMERS = { perSource: 16, perNetwork: 64, total: 256 }
+export const NEWCOMERS = { perSource: 16, perNetwork: 64, total: 2048 }
 /** Signatures to verify per second: of values that were put here, and of what our own requests and listens bring. */
-export const PUT_SIGNATURES = { perSource: 128, perNetwork: 512, total: 1024 }
-export const ASKED_SIGNATURES = { perSource: 512, perNetwork: 2048, total: 4096 }
+export const PUT_SIGNATURES = { perSource: 64, perNetwork: 128, total: 2048 }
+export const ASKED_SIGNATURES = { perSource: 512, perNetwork: 1024, total: 4096 }
 /** Pushes per second that what one puts or refreshes may cause. */
 export const PUSHES = { perSource: 8192, perNetwork: 16_384, total: 65_536 }
 /** Bytes per second of answers longer than a datagram. */

@@ -10,12 +10,12 @@ import { DhtEngine, type Received } from './engine/engine.ts'
 import { type Filter, whereOf } from './filter.ts'
 import { search } from './get.ts'
 import { Listening } from './listening.ts'
-import { announce, announceForEver } from './put.ts'
+import { announce } from './put.ts'
 import { sealValue } from './secure/envelope.ts'
 import { Opener } from './secure/opener.ts'
 import { Verifier } from './secure/verifier.ts'
 import { StateStore } from './state-store.ts'
-import { decodeValue, encodeValue, type Value } from './wire/value.ts'
+import { decodeValue, type Value } from './wire/value.ts'
 
 /** How long a get or put waits for the first connection. */
 const CONNECT_WAIT_MS = 10_000
@@ -38,7 +38,6 @@ class DhtNode implements Dht {
   readonly #verifier: Verifier
   readonly #opener: Opener
   readonly #state: StateStore | undefined
-  readonly #restored = new Map<string, () => void>() // ends a permanent value of an earlier run; bounded by MAX_KEPT_PUTS
   readonly #putting = new Set<Promise<void>>() // bounded by the callers
   readonly #sockets: Partial<Record<4 | 6, DatagramSocket>> = {}
   #nodeId: InfoHash
@@ -98,19 +97,18 @@ class DhtNode implements Dht {
     await this.#openSockets()
     try {
       const kept = await this.#state?.load()
-      if (kept) this.#nodeId = kept.nodeId
-      const puts = (await this.#state?.loadPuts()) ?? []
       if (this.#stopped) return await this.#closeSockets()
-      const engine = this.#makeEngine(kept?.nodes)
+      const engine = this.#makeEngine(kept)
       this.#engine = engine
+      this.#nodeId = engine.nodeId
       for (const family of [4, 6] as const) {
         const socket = this.#sockets[family]
         if (!socket) continue
         socket.onDatagram = (bytes, from) => this.#receive(engine, bytes, from)
         engine.setEnabled(family, true)
       }
-      for (const { key, id, packed } of puts) this.#restore(key, id, packed)
-      this.#state?.begin(() => ({ nodeId: this.#nodeId, nodes: engine.exportState() }))
+      engine.announceRestored(this.#env.clock.now())
+      this.#state?.begin(() => engine.exportState())
     } catch (error) {
       await this.#closeSockets()
       throw error
@@ -123,14 +121,15 @@ class DhtNode implements Dht {
     const env = this.#env
     return new DhtEngine({
       nodeId: this.#nodeId, network: env.networkId ?? 0, maxStoreBytes: env.maxStoreBytes ?? MAX_STORE_BYTES, random: env.random,
-      wallTimeMs: () => env.clock.wallTimeMs(), ...(state && state.length > 0 ? { state } : {}),
+      ...(state ? { state } : {}),
+      wallTimeMs: () => env.clock.wallTimeMs(),
       send: (datagrams, to) => this.#send(datagrams, to),
       onStored: (key, value, expired) => this.#stored.emit({ key, value, expired }),
-      onProblem: (error) => env.logger.error({ err: error }, 'the DHT node has a problem'),
       onStatus: () => {
         this.#status.emit(this.status())
         this.#bootstrap.statusChanged()
       },
+      onProblem: (err) => env.logger.warn({ err }, 'the DHT has a problem'),
     }, env.clock.now())
   }
 
@@ -210,16 +209,18 @@ class DhtNode implements Dht {
     this.#schedule()
   }
 
-  /** What nobody had time to verify is as if it had been lost: a put without an answer comes again. */
+  /** What nobody looked at is refused, as what is beyond the budget of its source. */
   async #verify(engine: DhtEngine, received: Received): Promise<void> {
     const { message, from, unverified } = received
-    const values = message.args.values ?? []
     const isPut = message.kind === 'request' && message.name === 'put'
-    const { bad, skipped } = await this.#verifier.check(unverified, from, !isPut)
-    if (this.#stopped || (isPut && skipped.size === values.length)) return
-    if (bad.size + skipped.size > 0) this.#env.logger.debug({ from, bad: bad.size, skipped: skipped.size }, 'values with a bad signature, or beyond the budget')
-    const checked = skipped.size === 0 ? message : { ...message, args: { ...message.args, values: values.filter((v) => !skipped.has(v)) } }
-    engine.process({ ...received, message: checked }, bad, this.#env.clock.now())
+    const { bad, vouched, skipped } = await this.#verifier.check(unverified, from, !isPut)
+    if (this.#stopped) return
+    if (bad.size + skipped.size > 0) this.#env.logger.debug({ from, bad: bad.size, skipped: skipped.size }, 'values with a bad signature, or too many')
+    const checked: Received = skipped.size === 0 ? received : {
+      ...received, refused: [...received.refused, ...skipped],
+      message: { ...message, args: { ...message.args, values: message.args.values?.filter((v) => !skipped.has(v)) ?? [] } },
+    }
+    engine.process(checked, bad, this.#env.clock.now(), vouched)
     this.#schedule()
   }
 
@@ -304,35 +305,18 @@ class DhtNode implements Dht {
     const { permanent = false, signal, timeoutMs } = options
     const putting = withSignals([signal, this.#tasks.signal], (both) => withOp(clock, { signal: both, ...(timeoutMs === undefined ? {} : { timeoutMs }) }, 'DHT put', async (s) => {
       const packed = 'packed' in put ? decodeValue(put.packed) : undefined
-      const chosen = packed?.id ?? ('packed' in put ? 0n : (put.id ?? 0n))
+      const chosen = packed ? packed.id : 'packed' in put ? 0n : (put.id ?? 0n)
       const id = chosen === 0n ? nonZero(random.u64()) : chosen
       const value = packed ? { ...packed, id } : await clock.track(sealValue(crypto, id, put as DhtPut))
-      const kept = permanent && chosen !== 0n ? this.#state : undefined // whoever puts under a random id again after a restart would add one each time
-      await kept?.keepPut({ key, id, packed: encodeValue(value) })
-      const entry = `${key}-${id}`
-      this.#restored.get(entry)?.()
-      this.#restored.delete(entry)
-      try {
-        await this.#connected(s)
-        const result = await announce(shell, key, value, permanent, s)
-        return !kept ? result : { ...result, cancel: () => { result.cancel(); kept.dropPut(key, id) } }
-      } catch (error) {
-        kept?.dropPut(key, id)
-        throw error
-      }
+      await this.#connected(s)
+      const result = await announce(shell, key, value, permanent, s)
+      if (!permanent) return result
+      this.#state?.soon()
+      return { ...result, cancel: () => { result.cancel(); this.#state?.soon() } }
     }))
     const settled = putting.then(() => {}, () => {}).then(() => void this.#putting.delete(settled))
     this.#putting.add(settled)
     return putting
-  }
-
-  /** A permanent value of an earlier run goes on. */
-  #restore(key: InfoHash, id: bigint, packed: Uint8Array): void {
-    try {
-      this.#restored.set(`${key}-${id}`, announceForEver(this.#shell(this.#running()), key, decodeValue(packed)))
-    } catch (err) {
-      this.#env.logger.warn({ key, err }, 'a kept value could not be put again')
-    }
   }
 
   listen(key: InfoHash, options: Filter & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {

@@ -5,7 +5,7 @@ import type { Clock, DhtListenEvent, DhtValue, SocketAddress, Timer } from '@jam
 import { shortIdOf } from '@jamikit/core/identity'
 import { MAX_LISTENED_VALUES, MAX_VARIANTS } from './defaults.ts'
 import type { NodeRecord } from './engine/nodes.ts'
-import { lifetimeMs } from './engine/value-store.ts'
+import { lifetimeMs } from './engine/policies.ts'
 import { type Filter, passes, whereOf } from './filter.ts'
 import { cipherName, type Opened, type Opener } from './secure/opener.ts'
 import type { Arguments } from './wire/message.ts'

@@ -72,16 +72,3 @@ export function announce(shell: PutShell, key: InfoHash, value: Value, permanent
     shell.schedule()
   })
 }
-
-/** Announces for as long as the DHT runs, whether or not anybody is there yet. @returns ends it */
-export function announceForEver(shell: PutShell, key: InfoHash, value: Value): () => void {
-  const { clock, engine } = shell
-  engine.storeOwn(key, value, true, clock.now())
-  const cancelOps = engine.run(key, () => ({ kind: 'put', value, permanent: true, onAnnounced: () => {} }), clock.now())
-  shell.schedule()
-  return () => {
-    cancelOps()
-    engine.removeOwn(key, value.id)
-    shell.schedule()
-  }
-}

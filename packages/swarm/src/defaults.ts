@@ -7,6 +7,10 @@ export const MAX_OBJECT_BYTES = 8 << 20
 /** One object on our own disk: what any earlier version took. */
 export const MAX_STORED_OBJECT_BYTES = 64 << 20
 export const MAX_OBJECTS = 100_000
+/** A clone brings a whole history, once, from who invited us: some 200,000 messages. */
+export const MAX_CLONE_BYTES = 256 << 20
+export const MAX_CLONE_INFLATED_BYTES = 1 << 30
+export const MAX_CLONE_OBJECTS = 400_000
 /** Deltas on deltas, and instructions of one delta (git's own have one per 16 bytes or more). */
 export const MAX_DELTA_DEPTH = 50
 export const MAX_DELTA_OPERATIONS = 262_144

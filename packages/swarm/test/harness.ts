@@ -1,21 +1,20 @@
 // What the tests of conversations share: identities of the pool as people, conversations of two, captured bundles.
 import { type JamiError, silentLogger } from '@jamikit/core/base'
 import type { AccountUri, ConversationId, DeviceIdentity, Storage } from '@jamikit/core/contracts'
-import { ManualClock, SeededRandom, testCrypto, testIdentity } from '@jamikit/core/testing'
+import { SeededRandom, testCrypto } from '@jamikit/core/testing'
 import { Conversation, type ConversationEnv } from '../src/conversation/conversation.ts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
 import { memoryFiles } from './memory.ts'
-import { decodePack, reachableObjects } from './packs.ts'
+import { reachableObjects } from './packs.ts'
+import { alice, bob, carol, clock } from './people.ts'
 import { receivedPack } from './received.ts'
-import { bundlePack } from './vectors.ts'
 
-export const clock = new ManualClock()
+export { alice, bob, carol, clock }
+export { bundle } from './vectors.ts'
+
 export const crypto = testCrypto()
 /** What conversations of this harness reported. */
 export const problems: JamiError[] = []
-export const alice = testIdentity(0).device
-export const bob = testIdentity(1).device
-export const carol = testIdentity(2).device
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
@@ -49,9 +48,4 @@ export async function pair(): Promise<{ ours: Conversation; theirs: Conversation
 
 export async function exchange(from: Conversation, to: Conversation): Promise<void> {
   await to.receive(from.head, receivedPack(await all(from)))
-}
-
-/** Objects of a captured bundle. */
-export function bundle(name: string): Map<Oid, GitObject> {
-  return decodePack(bundlePack(name))
 }

@@ -4,7 +4,7 @@ import { limitError } from '@jamikit/core/base'
 import { utf8 } from '@jamikit/core/codec'
 import type { AccountUri, DeviceId, MessageId } from '@jamikit/core/contracts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
-import { buildTrees } from '../src/repo/repository.ts'
+import { buildTrees } from '../src/repo/trees.ts'
 import type { CommitInfo, PackedObject } from '../src/repo/types.ts'
 import type { Served } from '../src/sync/answer.ts'
 

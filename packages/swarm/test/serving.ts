@@ -8,7 +8,7 @@ import { GitStream } from '../src/sync/git-stream.ts'
 import { ServeRate } from '../src/sync/serve-rate.ts'
 import { ServeSlots } from '../src/sync/serve-slots.ts'
 import { type ServeOptions, serve } from '../src/sync/upload-pack.ts'
-import { alice, bob, clock as shared } from './harness.ts'
+import { alice, bob, clock as shared } from './people.ts'
 
 export const never = new AbortController().signal
 export const conversation = 'c0'.repeat(20) as ConversationId

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { Channel } from '@jamikit/core/contracts'
 import { testPeer } from '@jamikit/core/testing'
-import { bob } from './harness.ts'
+import { bob } from './people.ts'
 
 export function socketChannel(socket: Socket): Channel {
   const closed = new Promise<Error | undefined>((resolve) => socket.once('close', () => resolve(undefined)))

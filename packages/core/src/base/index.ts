@@ -8,4 +8,6 @@ export { abandonable, abortError, type Deferred, deferred, delay, throwIfAborted
 export { AsyncQueue } from './queue.ts'
 export { Slices } from './slices.ts'
 export { LinkedSignal, withSignals } from './signals.ts'
+export { SummedWarning } from './summed-warning.ts'
 export { Tasks } from './tasks.ts'
+export { TokenBucket } from './token-bucket.ts'

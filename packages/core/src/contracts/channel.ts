@@ -9,6 +9,10 @@ export interface ChannelPath {
   readonly remote: string
 }
 
+/**
+ * Reading is back-pressure; but as the wire has no windows, an unread channel holds up its whole link, and one whose reader stays
+ * away for long is ended with ERR_LIMIT.
+ */
 export interface Channel extends AsyncIterable<Uint8Array> {
   /** Full name, `msg:…`, `git://…`. */
   readonly name: string
@@ -20,7 +24,7 @@ export interface Channel extends AsyncIterable<Uint8Array> {
    * @throws ERR_CHANNEL_CLOSED, ERR_LINK_LOST
    */
   write(bytes: Uint8Array): Promise<void>
-  /** Sends what was written, then the end marker. Idempotent. */
+  /** Sends what was written, then the end marker; what waits to be read here is dropped. Idempotent. */
   close(): Promise<void>
   /** Ends now, dropping unsent bytes; both iterations end with the reason. Idempotent. */
   abort(reason?: Error): void

@@ -70,19 +70,20 @@ export interface Dht extends Service {
    * that do not resolve or answer are retried. Rejects with ERR_ARGUMENT, naming the entry.
    */
   bootstrap(...hosts: string[]): Promise<void>
-  /** Ends after the search is complete; values repeat never, and neither does signed content that was put again under another id. @throws ERR_ARGUMENT at the call */
+  /** Ends after the search is complete; values repeat never, and neither does what was signed or encrypted once and put again under another id. @throws ERR_ARGUMENT at the call */
   get(key: InfoHash, options?: { decryptWith?: PrivateKey; type?: number; id?: bigint; userType?: string } & Op): AsyncIterable<DhtValue>
   /**
    * Existing and new values until the signal fires (then the iteration ends without error). A value already reported repeats only when its
-   * content changes or after it expired. Anybody can put again what somebody signed, under another id and as often: such content is told
-   * once, under the first id it was seen with, and as expired when the last of its ids is gone. Of more values than are kept (4,096) the
+   * content changes or after it expired. Anybody can put again what somebody signed or encrypted, under another id and as often: such content
+   * (the same signed bytes, the same ciphertext) is told once, under the first id it was seen with, and as expired when the last of its ids
+   * is gone. Whoever encrypts the same content anew means it anew. Of more values than are kept (4,096) the
    * oldest unsigned ones are told as expired first. @throws ERR_ARGUMENT at the call
    */
   listen(key: InfoHash, options: { decryptWith?: PrivateKey; type?: number; userType?: string; signal: AbortSignal }): AsyncIterable<DhtListenEvent>
   /**
    * Resolves when the first announcement is confirmed. Permanent puts are refreshed until cancelled or the DHT stops; where the DHT has a
-   * storage, those with an id of their own (not a random one) are kept there and go on at the next start, until the same id is put again
-   * and cancelled. @throws ERR_DHT_UNREACHABLE when no node took it, ERR_ARGUMENT, storage errors
+   * storage they go on after a restart for an hour, for programs to put them again (under the same `id`: else there are two for that hour).
+   * @throws ERR_DHT_UNREACHABLE when no node took it, ERR_ARGUMENT
    */
   put(key: InfoHash, value: DhtPut | DhtPackedPut, options?: { permanent?: boolean } & Op): Promise<DhtPutResult>
   /** Addresses changed: probe again, search again. */

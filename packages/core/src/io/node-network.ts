@@ -3,16 +3,18 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { withOp } from '../base/operation.ts'
 import type { Network } from '../contracts/socket.ts'
 import { plainHost } from './addresses.ts'
 import { bindDatagram } from './node-datagram.ts'
 import { connectStream, listenStream } from './node-stream.ts'
+import { Resolver } from './resolver.ts'
 import { systemClock } from './system-clock.ts'
 
 export function nodeNetwork(): Network {
   return network
 }
+
+const resolver = new Resolver(systemClock(), (host) => lookup(host, { all: true, verbatim: true }))
 
 const network: Network = {
   addresses() {
@@ -25,14 +27,7 @@ const network: Network = {
   async resolve(host, op) {
     const family = isIP(host)
     if (family === 4 || family === 6) return [{ host, family }]
-    return withOp(systemClock(), op, `resolution of ${host}`, async () => {
-      try {
-        const found = await lookup(host, { all: true, verbatim: true })
-        return found.map((a) => ({ host: plainHost(a.address), family: a.family === 6 ? (6 as const) : (4 as const) }))
-      } catch {
-        return []
-      }
-    })
+    return resolver.resolve(host, op)
   },
 
   bindDatagram,

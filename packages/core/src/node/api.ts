@@ -42,7 +42,7 @@ export interface Emitter<M> {
 
 /** Which network to join. `core` has no default; the package `jamikit` exports `jamiNetwork` and `isolated()`. */
 export interface NetworkOptions {
-  /** DHT entry points, `host:port` or `[v6]:port`; empty = contact nobody. */
+  /** DHT entry points, `host`, `host:port` or `[v6]:port` (port 4222 when left out); empty = contact nobody. Checked at the call, resolved again and again. */
   readonly bootstrap: readonly string[]
 }
 
@@ -320,13 +320,20 @@ export interface Dht {
   status(): { ipv4: DhtStatus; ipv6: DhtStatus }
   /** Resolves when at least one family is connected. */
   ready(op?: Op): Promise<void>
+  /** Adds entry points (`host`, `host:port`, `[v6]:port`) and tries all there are at once, connected or not. @throws ERR_ARGUMENT naming the entry */
   bootstrap(...hosts: string[]): Promise<void>
+  /** Values at a key, each once, until the search is complete. @param options.as also opens values encrypted for this account's device. @throws ERR_ARGUMENT at the call */
   get(key: InfoHash, options?: { as?: Account; filter?: (value: DhtEntry) => boolean } & Op): AsyncIterableIterator<DhtEntry>
   /** @param options.as also opens values encrypted for this account's device */
   listen(key: InfoHash, options?: { as?: Account; signal?: AbortSignal }): AsyncIterableIterator<{ value: DhtEntry; expired: boolean }>
+  /**
+   * Puts at most 65,536 bytes; nodes keep them for ten minutes, or, when `permanent`, for as long as this node runs (and an hour after a restart, for
+   * programs to put them again under the same `id`). A signed value is replaced under its `id` by one of the same account with a higher `seq`.
+   * @throws ERR_DHT_UNREACHABLE when no node took it, ERR_NOT_FOUND when the device to encrypt to has no certificate on the DHT, ERR_ARGUMENT
+   */
   put(
     key: InfoHash,
     data: Uint8Array | string,
-    options?: { permanent?: boolean; sign?: Account; encryptTo?: DeviceId; userType?: string; id?: bigint } & Op,
+    options?: { permanent?: boolean; sign?: Account; encryptTo?: DeviceId; userType?: string; id?: bigint; seq?: number } & Op,
   ): Promise<{ id: bigint; storedBy: number; cancel(): void }>
 }

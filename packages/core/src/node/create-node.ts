@@ -20,7 +20,7 @@ import type { Warn } from './problems.ts'
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error']
 const OPTIONS: Shape = {
-  storage: is.either(is.text(1, MAX_PATH_LENGTH), is.with('a storage', 'get', 'batch', 'keys', 'files', 'lock', 'close')),
+  storage: is.either(is.text(1, MAX_PATH_LENGTH), is.with('a storage', 'get', 'batch', 'purge', 'keys', 'files', 'lock', 'close')),
   encryptionKey: { allowed: '32 bytes, or a function that gives them', test: (value) => typeof value === 'function' || (value instanceof Uint8Array && value.length === 32) },
   network: is.with('a network'), // its parts are checked below, as of the next two
   dht: is.with('options of the DHT'),
@@ -29,7 +29,7 @@ const OPTIONS: Shape = {
   modules: is.with('modules'),
   runtime: is.with('parts of the runtime'),
 }
-const NETWORK: Shape = { bootstrap: is.listOf(is.text(1, 300), 1000) }
+const NETWORK: Shape = { bootstrap: { allowed: 'a list of host:port, maybe empty', test: Array.isArray } } // its entries: parseBootstrap
 const DHT: Shape = { port: is.whole(0, 65_535), networkId: is.whole(0, 0xffff_ffff), maxStoreBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
 const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function }
 const RUNTIME: Shape = {
@@ -88,8 +88,8 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
     const kept = await loadAccounts(storage)
     const dht = modules.dht({ ...env, bootstrap, ...options.dht, storage, prefix: 'dht' })
     const node = new Node({ ...env, dht, storage, modules, warn, release })
-    report = (problem) => node.report(problem, 'storage')
-    problems.splice(0).forEach(report)
+    report = (error) => node.report(error, 'storage')
+    for (const problem of problems.splice(0)) report(problem)
     try {
       await dht.start()
       await node.load(kept)

@@ -85,7 +85,7 @@ describe('createJamiNode', () => {
     ['no bootstrap', { network: {} }, 'network.bootstrap'],
     ['no network', { network: undefined }, 'network.bootstrap'],
     ['a text as bootstrap', { network: { bootstrap: 'host:1' } }, 'network.bootstrap'],
-    ['an empty host', { network: { bootstrap: [''] } }, 'network.bootstrap'],
+    ['an empty host', { network: { bootstrap: [''] } }, 'network.bootstrap[0]'],
     ['a port beyond 65,535', { dht: { ...dht, port: 65_536 } }, 'dht.port'],
     ['an unknown option', { bootstrap: [] }, 'bootstrap'],
     ['an unknown option of the DHT', { dht: { ports: 1 } }, 'dht.ports'],

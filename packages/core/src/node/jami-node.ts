@@ -60,7 +60,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     return this.#state
   }
 
-  /** Something failed where nobody waits. */
+  /** Something failed where nobody waits: told as `error`. */
   report(error: unknown, source: string): void {
     this.#problems.report(error, source)
   }

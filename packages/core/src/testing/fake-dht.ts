@@ -224,8 +224,8 @@ export class FakeDht implements Dht {
       const contents = new Set<string>() // bounded by the values at the key
       for (const stored of this.#online ? this.#network.at(key) : []) {
         const shown = await this.#open(stored, options)
-        if (!shown || contents.has(contentOf(shown))) continue
-        contents.add(contentOf(shown))
+        if (!shown || contents.has(contentOf(stored))) continue
+        contents.add(contentOf(stored))
         found.push(shown)
       }
       return found
@@ -261,8 +261,8 @@ export class FakeDht implements Dht {
   async *#listen(key: InfoHash, options: Omit<Filter, 'id'> & { signal: AbortSignal }): AsyncIterable<DhtListenEvent> {
     this.#check()
     const events = new AsyncQueue<DhtListenEvent>(65_536)
-    const told = new Map<bigint, DhtValue>() // bounded by the values at the key
-    const others = (content: string) => [...told.values()].some((value) => contentOf(value) === content)
+    const told = new Map<bigint, string>() // content by id; bounded by the values at the key
+    const others = (content: string) => [...told.values()].includes(content)
     const firsts = new Map<string, DhtValue>() // by content: as it was told; bounded by the values at the key
     let order = Promise.resolve()
     const listening: Listening = {
@@ -274,18 +274,19 @@ export class FakeDht implements Dht {
           const known = told.get(stored.id)
           if (expired) {
             told.delete(stored.id)
-            const content = known && contentOf(known)
-            if (content === undefined || others(content)) return
-            events.push({ value: firsts.get(content) ?? known as DhtValue, expired: true })
-            firsts.delete(content)
+            const first = known === undefined || others(known) ? undefined : firsts.get(known)
+            if (known === undefined || !first) return
+            firsts.delete(known)
+            events.push({ value: first, expired: true })
             return
           }
           const shown = await this.#open(stored, options)
           if (!shown || events.ended) return
-          const again = others(contentOf(shown))
-          told.set(stored.id, shown)
+          const content = contentOf(stored)
+          const again = others(content)
+          told.set(stored.id, content)
           if (again) return
-          firsts.set(contentOf(shown), shown)
+          firsts.set(content, shown)
           events.push({ value: shown, expired: false })
         })
       },
@@ -354,9 +355,9 @@ export class FakeDht implements Dht {
   }
 }
 
-/** The same for signed content under any id; unsigned values are each their own. */
-function contentOf({ id, signer, data, type, userType, seq, encrypted }: DhtValue): string {
-  return signer ? toHex(sha256(encodeMsgpack([signer, data, type, userType, seq, encrypted]))) : `${id}`
+/** The same for what was signed or encrypted once, under any id; unsigned values are each their own. */
+function contentOf({ id, body, content }: Stored): string {
+  return body && !body.owner ? `${id}` : toHex(sha256(content))
 }
 
 /** @throws ERR_CODEC */

@@ -1,5 +1,5 @@
 // What of a message is worth verifying, and how much of it a source may have verified: signatures are counted, not messages. No I/O.
-// docs/protocol/01 §2.10.1. Proof: engine/admission.test.ts, engine/search.test.ts.
+// docs/protocol/01 §2.10.1. Proof: engine/server.test.ts, engine/search.test.ts.
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { ASKED_SIGNATURES, PUT_SIGNATURES } from '../defaults.ts'
 import type { ReplyMessage, RequestMessage } from '../wire/message.ts'

@@ -1,6 +1,6 @@
 // Where a way back into the network may lead: the bootstrap hosts, and nodes that were good until they fell silent. Says whom to ping
 // and when: at once while disconnected, every minute while few networks are known, else now and then. No I/O.
-// docs/protocol/01 §6.1.1. Proof: engine/split.test.ts.
+// docs/protocol/01 §6.4.1. Proof: engine/split.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { BOOTSTRAP_FIRST_MS, BOOTSTRAP_KEEP_MS, BOOTSTRAP_MAX_MS, LOST_LIFE_MS } from '../defaults.ts'
 import { addressKey, networkKey } from '../wire/address.ts'

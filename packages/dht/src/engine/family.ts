@@ -70,6 +70,6 @@ export class Family {
     if (!this.enabled) return 'disconnected'
     const good = this.table.hasGood(now)
     if (good && !this.#island(now)) return 'connected'
-    return good || this.pending > 0 || this.table.inTable().some((n) => !n.expired) ? 'connecting' : 'disconnected'
+    return good || this.pending > 0 || this.table.hasAlive() ? 'connecting' : 'disconnected'
   }
 }

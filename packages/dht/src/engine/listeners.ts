@@ -1,5 +1,5 @@
 // Who listens here, at which keys, and what is pushed to them. Places are shared by source and network; whoever does not take a push
-// is forgotten and gets everything again when it listens again. docs/protocol/01 §2.7.6–2.7.8. Proof: engine/listeners.test.ts, engine/engine.test.ts.
+// is forgotten and gets everything again when it listens again. docs/protocol/01 §2.7.6–2.7.8. Proof: engine/server.test.ts, engine/engine.test.ts.
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import {
   LISTENER_LIFE_MS, MAX_LISTENERS, MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_KEY_AND_NETWORK, MAX_LISTENERS_PER_KEY_AND_SOURCE, MAX_LISTENERS_PER_NETWORK,

@@ -8,6 +8,9 @@ import { compareDistance, IdIndex, sharedBits } from './id-index.ts'
 
 export { compareDistance, sharedBits }
 
+/** Addresses that are tried for a node that never replied. */
+const MAX_HINTS = 4
+
 /** Who has a node in a list and must hear of its end. */
 export interface NodeUser {
   nodeExpired(node: NodeRecord): void
@@ -25,6 +28,8 @@ export interface NodeRecord {
   expiredMs: number
   readonly client: boolean
   authErrors: number
+  /** How often somebody said another address before it replied. */
+  hints: number
   /** Next transaction or socket id. */
   nextTid: number
   readonly users: Set<NodeUser> // bounded by the searches
@@ -37,7 +42,7 @@ export function isGood(node: NodeRecord, now: number): boolean {
 export function newNode(id: InfoHash, address: SocketAddress, tid: number, client = false): NodeRecord {
   return {
     id, idBytes: fromHex(id), family: address.family, address, heardMs: -Infinity, repliedMs: -Infinity, expired: false, expiredMs: -Infinity,
-    client, authErrors: 0, nextTid: tid, users: new Set(),
+    client, authErrors: 0, hints: 0, nextTid: tid, users: new Set(),
   }
 }
 
@@ -78,7 +83,8 @@ export class NodeTable {
 
   /** Whether there is a good one, mostly without looking for it. */
   hasGood(now: number): boolean {
-    if (this.#witness && isGood(this.#witness, now) && this.#nodes.get(this.#witness.id) === this.#witness) return true
+    if (this.#witness && isGood(this.#witness, now)) return true
+    if (this.#inBuckets.size === 0) return false
     this.#witness = this.inTable().find((n) => isGood(n, now))
     return this.#witness !== undefined
   }
@@ -86,6 +92,11 @@ export class NodeTable {
   /** Distinct networks of good nodes. */
   networks(now: number): Set<string> {
     return new Set(this.inTable().filter((n) => isGood(n, now)).map((n) => networkKey(n.address)))
+  }
+
+  /** Whether a node in a bucket is not known to be dead. */
+  hasAlive(): boolean {
+    return this.#inBuckets.size > 0 && this.inTable().some((n) => !n.expired)
   }
 
   good(now: number): NodeRecord[] {
@@ -96,10 +107,20 @@ export class NodeTable {
   mention(id: InfoHash, address: SocketAddress, now: number, tid: number): NodeRecord {
     const known = this.#nodes.get(id)
     if (known) {
-      if (now - known.heardMs > HEARD_MS && now - known.repliedMs > HEARD_MS && known.users.size === 0) known.address = address
+      if (addressKey(known.address) === addressKey(address)) return known
+      if (known.repliedMs === -Infinity) this.#hinted(known, address)
+      else if (now - Math.max(known.heardMs, known.repliedMs) > HEARD_MS && known.users.size === 0) known.address = address
       return known
     }
     return this.#add(newNode(id, address, tid))
+  }
+
+  /** Of a node that never replied, somebody else says something else: one that lists a wrong address must not hide it. */
+  #hinted(node: NodeRecord, address: SocketAddress): void {
+    if (node.hints >= MAX_HINTS) return
+    node.hints++
+    node.address = address
+    if (node.expired) this.#revive(node)
   }
 
   /** A node replied from this address: it is there, and whoever was there before is not. */

@@ -1,6 +1,6 @@
 // Which addresses have proved that they are where they say: they answered us, or showed a token of ours. Others get little, so that
 // nobody can have us send much to an address that is not theirs. What needs more waits for the answer to a ping of ours. No I/O.
-// docs/protocol/01 §2.12.1. Proof: engine/proofs.test.ts.
+// docs/protocol/01 §2.12.1. Proof: engine/server.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { MAX_PROVEN, MAX_WAITING, MAX_WAITING_PER_NETWORK, MAX_WAITING_PER_SOURCE, PROBE_MS, PROVEN_MS } from '../defaults.ts'
 import { addressKey } from '../wire/address.ts'

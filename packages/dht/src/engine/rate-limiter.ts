@@ -1,5 +1,5 @@
 // How much a source, its network, and all together may have in a second: requests, bytes, signatures. Time is an argument.
-// docs/protocol/01 §2.10. Proof: engine/engine.test.ts (table over time), engine/shares.test.ts.
+// docs/protocol/01 §2.10. Proof: engine/engine.test.ts (table over time), engine/indexes.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { networkKey, sourceKey } from '../wire/address.ts'
 

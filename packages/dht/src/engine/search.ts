@@ -37,13 +37,7 @@ export class Search implements RunningSearch, AdoptsTokens {
     this.#host = host
   }
 
-  get idle(): boolean {
-    return this.#ops.size === 0
-  }
-
-  get family(): 4 | 6 {
-    return this.#host.family
-  }
+  get idle(): boolean { return this.#ops.size === 0 }
 
   add(op: Op): void {
     this.#ops.add(op)
@@ -277,11 +271,10 @@ export class Search implements RunningSearch, AdoptsTokens {
     }
     if (!complete || this.#announced.has(op)) return
     const states = reach.map((n) => n.puts.get(op))
-    if (states.length > 0 && states.every((s) => s?.acked || s?.refused)) {
-      this.#announced.add(op)
-      if (!op.permanent) this.remove(op)
-      op.onAnnounced(states.filter((s) => s?.acked).length)
-    }
+    if (states.length === 0 || !states.every((s) => s?.acked || s?.refused)) return
+    this.#announced.add(op)
+    if (!op.permanent) this.remove(op)
+    op.onAnnounced(states.filter((s) => s?.acked).length)
   }
 
   #announce(n: SearchNode, op: PutOp, now: number): void {
@@ -399,7 +392,6 @@ export class Search implements RunningSearch, AdoptsTokens {
     if (!sent) lost()
   }
 
-  /** A push brought a fresh token. */
   adoptToken(node: NodeRecord, token: Uint8Array | undefined): void {
     const n = this.#nodes.find((s) => s.node === node)
     if (n && token && token.length > 0 && token.length <= MAX_TOKEN_BYTES) n.token = token

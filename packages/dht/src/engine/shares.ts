@@ -1,5 +1,5 @@
 // Places that strangers can take, shared out by source and network: nobody takes all of them, and when all are taken, who has most
-// makes room for who has less. Pure. docs/protocol/01 §2.10. Proof: engine/shares.test.ts.
+// makes room for who has less. Pure. docs/protocol/01 §2.10. Proof: engine/indexes.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { networkKey, sourceKey } from '../wire/address.ts'
 import { DueQueue } from './due-queue.ts'

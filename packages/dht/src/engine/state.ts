@@ -1,6 +1,6 @@
 // What a node takes along over a restart: its id, nodes that were good, permanent values. Plain data and its form on disk. Pure.
 // docs/protocol/01 §6.3.1. Proof: engine/state.test.ts.
-import { codecError } from '@jamikit/core/base'
+import { codecError, JamiError } from '@jamikit/core/base'
 import { asArray, asBytes, asInt, asMap, decodeMsgpack, encodeMsgpack, fromHex, toHex } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
 import { decodeNodes, encodeNodes, type NodeInfo } from '../wire/node-info.ts'
@@ -55,4 +55,16 @@ export function decodeState(bytes: Uint8Array): NodeState {
     }
   })
   return { id, nodes, values }
+}
+
+/** Undefined when there is none, and when it is damaged, which is told. */
+export function readState(bytes: Uint8Array | undefined, onProblem: ((error: JamiError) => void) | undefined): NodeState | undefined {
+  if (!bytes) return undefined
+  try {
+    return decodeState(bytes)
+  } catch (error) {
+    if (!(error instanceof JamiError)) throw error
+    onProblem?.(new JamiError('ERR_STORAGE_CORRUPT', `the saved state of the DHT node cannot be read: ${error.message}`, { cause: error, details: error.details }))
+    return undefined
+  }
 }

@@ -226,9 +226,7 @@ function levelFor(held: ReadonlyMap<string, number>, target: number): number {
   const sizes = [...held.values()].sort((a, b) => b - a)
   let rest = sizes.reduce((a, b) => a + b, 0)
   if (rest <= target) return Number.POSITIVE_INFINITY
-  let top = 0
   for (const [k, size] of sizes.entries()) {
-    top += size
     rest -= size
     const level = (target - rest) / (k + 1) // what the k + 1 heaviest may keep, each
     if (level >= (sizes[k + 1] ?? 0)) return level

@@ -1,5 +1,5 @@
 // Our public address as others see it: one vote for each network that told us, which does not last for ever. Pure.
-// docs/protocol/01 §3.10. Proof: engine/votes.test.ts.
+// docs/protocol/01 §3.10. Proof: engine/split.test.ts.
 import { fromHex, toHex } from '@jamikit/core/codec'
 import type { SocketAddress } from '@jamikit/core/contracts'
 import { VOTE_LIFE_MS } from '../defaults.ts'

@@ -1,7 +1,7 @@
 // Costly work that strangers can ask for, done a little at a time: sources take turns (networks first, then addresses of a network), each
 // may have so much waiting, and what is under way is never pushed out. No cryptography, no clock. Proof: secure/fair-queue.test.ts.
 import type { SocketAddress } from '@jamikit/core/contracts'
-import { hostToBytes, sourceKey } from '../wire/address.ts'
+import { networkKey, sourceKey } from '../wire/address.ts'
 
 export interface Share {
   readonly count: number
@@ -36,12 +36,6 @@ interface Load {
 }
 
 type Turns = Map<string, Map<string, Work[]>> // network → address → oldest first; both in the order of their turns
-
-/** An IPv4 /24, an IPv6 /48. */
-export function networkOf(a: SocketAddress): string {
-  const bytes = hostToBytes(a.host)
-  return bytes ? bytes.subarray(0, bytes.length === 4 ? 3 : 6).join('.') : a.host
-}
 
 const OWN_TO_OTHER = 4
 
@@ -170,7 +164,7 @@ export class FairQueue {
 }
 
 function keysOf({ from }: Work): { address: string; network: string } {
-  return from ? { address: sourceKey(from), network: networkOf(from) } : { address: 'here', network: 'here' }
+  return from ? { address: sourceKey(from), network: networkKey(from) } : { address: 'here', network: 'here' }
 }
 
 function add(load: Load, work: Work, by: 1 | -1): void {

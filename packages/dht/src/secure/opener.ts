@@ -18,7 +18,10 @@ const ENTRY_BYTES = 256
 
 export interface Opened {
   readonly value: DhtValue
-  /** The same for the same signed content, whatever its id; undefined when it is not signed. */
+  /**
+   * The same for what somebody signed (or signed and encrypted) once, under whatever ids others put it again; undefined when it is not
+   * signed. Whoever encrypts the same content again means it again: that is another one.
+   */
   readonly content: string | undefined
 }
 
@@ -38,7 +41,7 @@ export class Opener {
   /** A value in clear, whose signature was verified on arrival, as programs see it. */
   clear(value: Value): Opened | undefined {
     const known = clearValue(value)
-    return known && opened(value.id, known)
+    return value.body && known && { value: known, content: value.body.owner && `c${toHex(sha256(encodeBody(value.body)))}` }
   }
 
   /**
@@ -52,7 +55,7 @@ export class Opener {
     const known = this.#known.get(name)
     const content = known === undefined ? await (this.#underWay.get(name) ?? this.#start(name, value, key, from)) : known
     if (content === undefined) return 'dropped'
-    return content === null ? undefined : opened(value.id, content)
+    return content === null ? undefined : { value: { ...content, id: value.id }, content: `e${name}` }
   }
 
   close(): void {
@@ -89,12 +92,6 @@ export class Opener {
 /** One name per ciphertext and key it is opened with. */
 export function cipherName(cypher: Uint8Array, key: PrivateKey): string {
   return `${toHex(sha256(cypher))}${toHex(sha256(key.publicKey).subarray(0, 8))}`
-}
-
-function opened(id: bigint, known: DhtValue): Opened {
-  const { type, data, userType, signer: owner, seq, encrypted } = known
-  const content = owner && `${encrypted ? 'e' : 'c'}${toHex(sha256(encodeBody({ type, data, userType, owner, seq, to: undefined, signature: undefined })))}`
-  return { value: { ...known, id }, content }
 }
 
 function sizeOf(content: DhtValue | null): number {

@@ -8,13 +8,14 @@ import type { CommitGraph, GraphMark } from './graph.ts'
 import { encodeSegment, type GraphFile } from './graph-file.ts'
 import { damagedObject, type Journal } from './journal.ts'
 import { Frame } from './journal-format.ts'
-import { ObjectCache } from './object-cache.ts'
+import { type CachePart, ObjectCache } from './object-cache.ts'
 import { type GitObject, objectId, type ObjectType, type Oid } from './object.ts'
 import type { PackFile } from './pack-file.ts'
 import type { PackStore } from './pack-store.ts'
 import type { Advance, ObjectReader, PackedObject } from './types.ts'
 
-const CACHE_BYTES = 4 << 20
+/** Of a history that shares no cache with others. */
+const CACHE_BYTES = 1 << 20
 
 /** When what lies where; tests make them small. */
 export interface StoreLimits {
@@ -38,17 +39,19 @@ export interface HistoryStoreParts {
   readonly graphFile: GraphFile
   readonly onProblem: (error: JamiError) => void
   readonly limits: StoreLimits
+  readonly cache?: ObjectCache | undefined
   /** Main as git sees it; undefined when that is not known. */
   readonly ref: Oid | undefined
 }
 
 export class HistoryStore implements ObjectReader {
   readonly #parts: HistoryStoreParts
-  readonly #cache = new ObjectCache(CACHE_BYTES)
+  readonly #cache: CachePart
   #ref: Oid | undefined
 
   constructor(parts: HistoryStoreParts) {
     this.#parts = parts
+    this.#cache = (parts.cache ?? new ObjectCache(CACHE_BYTES)).part()
     this.#ref = parts.ref
   }
 

@@ -128,6 +128,7 @@ export function replayJournal(bytes: Uint8Array, visitor: JournalVisitor): { end
   let at = JOURNAL_HEADER.length
   let damaged = 0
   let frames = 0
+  let uncertain = -1 // a frame that may have moved main, and nothing later says where it is
   if (!equalBytes(bytes.subarray(0, at), JOURNAL_HEADER)) {
     if (!isHead(bytes, at)) throw corrupt('header', 0)
     damaged++
@@ -138,6 +139,7 @@ export function replayJournal(bytes: Uint8Array, visitor: JournalVisitor): { end
       if (later < 0 && (bytes.length - at < HEAD_BYTES || hasHole(bytes.subarray(at)))) break
       if (later < 0) throw corrupt('frame', at)
       damaged++
+      uncertain = at
       at = later
       continue
     }
@@ -148,10 +150,14 @@ export function replayJournal(bytes: Uint8Array, visitor: JournalVisitor): { end
     const whole = crc32(body) === view.getUint32(8)
     if (!whole && end === bytes.length && hasHole(body)) break
     if (!whole) damaged++
-    visit(body, at + HEAD_BYTES, visitor, whole)
+    const { complete, head } = visit(body, at + HEAD_BYTES, visitor)
+    if (whole && !complete) throw corrupt('section', at)
+    if (!complete) uncertain = at
+    else if (head && whole) uncertain = -1
     frames++
     at = end
   }
+  if (uncertain >= 0) throw corrupt('frame', uncertain)
   return { end: at, damaged, frames }
 }
 
@@ -179,24 +185,26 @@ function hasHole(bytes: Uint8Array): boolean {
   return false
 }
 
-function visit(body: Uint8Array, position: number, visitor: JournalVisitor, whole: boolean): void {
+/** @returns whether every section could be told, and whether one was a head */
+function visit(body: Uint8Array, position: number, visitor: JournalVisitor): { complete: boolean; head: boolean } {
   const view = new DataView(body.buffer, body.byteOffset, body.length)
+  let head = false
   for (let at = 0; at < body.length; ) {
     const length = at + SECTION_BYTES <= body.length ? view.getUint32(at + 1) : body.length
     const start = at + SECTION_BYTES
+    if (start + length > body.length) return { complete: false, head }
     const data = body.subarray(start, start + length)
-    if (start + length > body.length) {
-      if (whole) throw corrupt('section', position + at)
-      return
-    }
     const kind = body[at]
-    if (kind === OBJECT && length >= OBJECT_BYTES && TYPES[data[20] as number]) {
+    const type = kind === OBJECT && length >= OBJECT_BYTES ? TYPES[data[20] as number] : undefined
+    if (type) {
       const deflated = data.subarray(OBJECT_BYTES)
-      visitor.object(toHex(data.subarray(0, 20)), { type: TYPES[data[20] as number] as ObjectType, size: view.getUint32(start + 21), at: position + start + OBJECT_BYTES, length: deflated.length, crc: crc32(deflated) })
+      visitor.object(toHex(data.subarray(0, 20)), { type, size: view.getUint32(start + 21), at: position + start + OBJECT_BYTES, length: deflated.length, crc: crc32(deflated) })
     } else if (kind === ROWS) visitor.rows(data)
     else if (kind === HEAD && length === 20) visitor.head(toHex(data))
     else if (kind === CHECKPOINT && length === 12) visitor.checkpoint({ bytes: view.getFloat64(start), rows: view.getUint32(start + 8) })
-    else if (whole) throw corrupt('section', position + at)
+    else return { complete: false, head }
+    head ||= kind === HEAD
     at = start + length
   }
+  return { complete: true, head }
 }

@@ -16,6 +16,7 @@ import { Frame } from './journal-format.ts'
 import { LinearOrder, type OrderPlan } from './linear-order.ts'
 import { loadHistory } from './load-history.ts'
 import type { GitObject, ObjectType, Oid } from './object.ts'
+import type { ObjectCache } from './object-cache.ts'
 import { PackStore } from './pack-store.ts'
 import { type AuthorOf, rebuildGraph } from './rebuild.ts'
 import type { Advance, CommitInfo, History, PackedObject } from './types.ts'
@@ -30,6 +31,8 @@ export interface RepositoryOptions {
   readonly onProblem: (error: JamiError) => void
   /** Any number that others cannot know: hash tables are salted with it. */
   readonly seed?: number
+  /** Of objects read lately, shared with other histories; by default an own one of 1 MiB. */
+  readonly cache?: ObjectCache
   readonly limits?: Partial<StoreLimits>
 }
 
@@ -51,7 +54,7 @@ export class Repository implements History {
     this.#packs = parts.packs
     this.#graph = parts.graph
     this.#order = new LinearOrder(parts.graph, options.clock)
-    this.#store = new HistoryStore({ ...parts, files, clock: options.clock, onProblem: options.onProblem, limits: { ...STORE_LIMITS, ...options.limits } })
+    this.#store = new HistoryStore({ ...parts, files, clock: options.clock, onProblem: options.onProblem, cache: options.cache, limits: { ...STORE_LIMITS, ...options.limits } })
   }
 
   /** A new history with its first commits; there when it resolves. What an earlier creation left that was cut off is replaced. @throws ERR_ARGUMENT when there is one */

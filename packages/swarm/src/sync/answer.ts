@@ -6,6 +6,9 @@ import { decodeTree, type Oid, TREE_MODE, type TreeEntry } from '../repo/object.
 import type { History } from '../repo/types.ts'
 import type { Turns } from './turns.ts'
 
+/** After so many in vain, the next one is made in one piece. */
+const MAX_WALKS = 4
+
 export type Served = Pick<History, 'missing' | 'row' | 'info' | 'read' | 'packed' | 'head'>
 
 /** Ids only; the objects are read one by one when they are sent. */
@@ -26,12 +29,7 @@ export function* answerIds(history: Pick<History, 'row'>, answer: Answer): Gener
 
 /** @throws ERR_STORAGE_CORRUPT, ERR_LIMIT */
 export async function answerFor(history: Served, wants: readonly Oid[], haves: readonly Oid[], turns: Turns): Promise<Answer> {
-  const rows: number[] = [] // bounded by MAX_SERVED_COMMITS
-  for (const commit of history.missing(wants, haves, MAX_SERVED_COMMITS)) {
-    rows.push(commit.row)
-    const pause = turns.spend(256)
-    if (pause) await pause
-  }
+  const rows = await missingRows(history, wants, haves, turns)
   // parents first: a tree that was found is whole, at the peer or in this answer, when a later commit has it again
   rows.reverse()
   const trees = new TreeDifference(history, turns)
@@ -42,6 +40,22 @@ export async function answerFor(history: Served, wants: readonly Oid[], haves: r
     if (pause) await pause
   }
   return { rows, others: [...trees.found] }
+}
+
+/** Children first. The walk goes by places in the linear order: when main moves while others run, it begins again. */
+async function missingRows(history: Served, wants: readonly Oid[], haves: readonly Oid[], turns: Turns): Promise<number[]> {
+  for (let tries = 1; ; tries++) {
+    const { head } = history
+    const rows: number[] = [] // bounded by MAX_SERVED_COMMITS
+    for (const commit of history.missing(wants, haves, MAX_SERVED_COMMITS)) {
+      rows.push(commit.row)
+      const pause = turns.spend(256)
+      if (!pause || tries > MAX_WALKS) continue
+      await pause
+      if (history.head !== head) break
+    }
+    if (history.head === head || tries > MAX_WALKS) return rows
+  }
 }
 
 /** Trees and blobs that are not in the trees they are compared with. */

@@ -37,9 +37,8 @@ export function applyDelta(base: Uint8Array, delta: Uint8Array, max: number = MA
     if (++operations > MAX_DELTA_OPERATIONS) throw limitError('instructions of a delta', operations, MAX_DELTA_OPERATIONS)
     if (copies && from + count > base.length) throw repoInvalid('delta: a copy outside the base')
     made += count
-    if (made > sizes.result) throw repoInvalid('delta: more than it declares')
   })
-  if (made !== sizes.result) throw repoInvalid('delta: less than it declares')
+  if (made !== sizes.result) throw repoInvalid('delta: another size than it declares', { got: made, allowed: sizes.result })
   const data = new Uint8Array(made)
   let at = 0
   walk(delta, sizes.at, (from, count, copies) => {

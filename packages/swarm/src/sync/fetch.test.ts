@@ -4,7 +4,7 @@ import { concatBytes, utf8 } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
 import { ManualClock } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
-import { alice } from '../../test/harness.ts'
+import { alice } from '../../test/people.ts'
 import { MapHistory } from '../../test/map-history.ts'
 import { encodePack, reachableObjects } from '../../test/packs.ts'
 import { MemoryScratch, scratch } from '../../test/scratch.ts'
@@ -85,7 +85,7 @@ describe('a fetch', () => {
     const good = await fetched([refs, ...packets, FLUSH], { limits: { bytes: counted } })
     expect(good.result).toMatchObject({ pack: { count: 10, path: 'scratch/pack' } })
     const bad = await fetched([refs, ...packets, FLUSH], { limits: { bytes: counted - 1 } })
-    expect(bad.result).toMatchObject({ code: 'ERR_LIMIT' })
+    expect(bad.result).toMatchObject({ code: 'ERR_LIMIT', details: { head } }) // so that it is remembered
     expect(bad.files.contents.size).toBe(0)
   })
 

@@ -36,7 +36,7 @@ export interface Fetched {
 }
 
 /**
- * One session. After an error the channel is of no use any more.
+ * One session. After an error the channel is of no use any more; `details.head` has the head when it was known.
  * @throws ERR_REPO_INVALID, ERR_CODEC, ERR_LIMIT: what the peer sends cannot be taken; ERR_PEER_REFUSED: it does not serve us (now);
  * ERR_TIMEOUT, ERR_CHANNEL_CLOSED, ERR_LINK_LOST, ERR_STORAGE_IO, ERR_ABORTED
  */
@@ -50,22 +50,35 @@ export async function fetchFrom(stream: GitStream, options: FetchOptions): Promi
     return { head, pack: undefined }
   }
   if (options.refused?.(head)) throw repoInvalid(`head ${head} was refused before`, { head, remembered: true })
-  const haves = options.haves.slice(0, MAX_HAVES).map((oid) => pkt(`have ${oid}\n`))
-  await stream.write(concatBytes(pkt(`want ${head} side-band-64k include-tag \n`), FLUSH, ...haves, pkt('done\n')), signal)
-  const reader = new PackReader({ clock: stream.clock, scratch: options.scratch, ...(options.limits ? { limits: options.limits } : {}) })
   try {
-    await receivePack(stream, reader, options.limits?.bytes ?? PACK_LIMITS.bytes, signal)
+    return { head, pack: await fetchPack(stream, head, options) }
+  } catch (error) {
+    throw withHead(error, head)
+  }
+}
+
+async function fetchPack(stream: GitStream, head: Oid, options: FetchOptions): Promise<ReceivedPack> {
+  const { signal, scratch, limits } = options
+  const reader = new PackReader({ clock: stream.clock, scratch, ...(limits ? { limits } : {}) })
+  try {
+    const haves = options.haves.slice(0, MAX_HAVES).map((oid) => pkt(`have ${oid}\n`))
+    await stream.write(concatBytes(pkt(`want ${head} side-band-64k include-tag \n`), FLUSH, ...haves, pkt('done\n')), signal)
+    await receivePack(stream, reader, limits?.bytes ?? PACK_LIMITS.bytes, signal)
     await stream.write(FLUSH, signal)
   } catch (error) {
     await reader.abandon()
-    throw JamiError.from(error, 'ERR_REPO_INVALID')
+    throw error
   }
   const pack = await reader.finish()
-  if ((await pack.stat(head))?.type !== 'commit') {
-    await pack.discard()
-    throw repoInvalid(`the head ${head} is not in the pack that was asked for it`)
-  }
-  return { head, pack }
+  if ((await pack.stat(head))?.type === 'commit') return pack
+  await pack.discard()
+  throw repoInvalid(`the head ${head} is not in the pack that was asked for it`)
+}
+
+/** The error with the head it came with in `details`: whoever remembers refusals needs it. */
+function withHead(error: unknown, head: Oid): JamiError {
+  const { code, message, details, retryAfterMs } = JamiError.from(error, 'ERR_REPO_INVALID')
+  return new JamiError(code, message, { cause: error, details: { ...details, head }, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 }
 
 async function advertisedHead(stream: GitStream, signal: AbortSignal): Promise<Oid> {

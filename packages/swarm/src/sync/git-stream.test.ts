@@ -66,6 +66,18 @@ describe('a git stream', () => {
     expect(pktText((await stream.next()) as Uint8Array)).toBe('again')
   })
 
+  it('much that came before buys no silence', async () => {
+    const clock = new ManualClock()
+    const [a, b] = channel({ clock })
+    const stream = new GitStream(b, clock)
+    stream.begin()
+    stream.progress(1 << 30)
+    const waiting = outcome(stream.next())
+    await clock.advance(SESSION_IDLE_MS + 1)
+    expect(await Promise.race([waiting, 'still'])).toMatchObject({ code: 'ERR_TIMEOUT' })
+    a.abort()
+  })
+
   it('reads no more than is asked for: what nobody takes holds the writer', async () => {
     const clock = new ManualClock()
     const [a, b] = channel({ highWaterBytes: 100_000 })

@@ -79,7 +79,6 @@ export function readEntryHeader(bytes: Uint8Array, offset: number, max: number):
     while (b & 0x80) {
       b = byte()
       back = (back + 1) * 128 + (b & 0x7f)
-      if (back > offset) break
     }
     if (back <= 0 || back > offset - PACK_HEADER_BYTES) throw repoInvalid('pack: a delta base outside')
     return { type: undefined, back, base: undefined, size, length: at }

@@ -59,6 +59,19 @@ export class PackTable {
     return this.offsets.length
   }
 
+  /** The entry that begins at `offset`, among the first `count`. */
+  rowAt(offset: number, count: number): number | undefined {
+    let [low, high] = [0, count - 1]
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const found = this.offsets[middle] as number
+      if (found === offset) return middle
+      if (found < offset) low = middle + 1
+      else high = middle - 1
+    }
+    return undefined
+  }
+
   type(row: number): ObjectType {
     return TYPES[this.#types[row] as number] as ObjectType
   }

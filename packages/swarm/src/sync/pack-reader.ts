@@ -7,7 +7,7 @@ import { JamiError, limitError } from '@jamikit/core/base'
 import { concatBytes, equalBytes, toHex } from '@jamikit/core/codec'
 import type { Clock } from '@jamikit/core/contracts'
 import {
-  MAX_COMMIT_BYTES, MAX_DELTA_DEPTH, MAX_FETCH_BYTES, MAX_INFLATED_BYTES, MAX_OBJECT_BYTES, MAX_OBJECTS, OBJECT_OVERHEAD_BYTES, OPERATION_OVERHEAD_BYTES, SPOOL_MEMORY_BYTES,
+  MAX_CLONE_BYTES, MAX_CLONE_INFLATED_BYTES, MAX_CLONE_OBJECTS, MAX_COMMIT_BYTES, MAX_DELTA_DEPTH, MAX_FETCH_BYTES, MAX_INFLATED_BYTES, MAX_OBJECT_BYTES, MAX_OBJECTS, OBJECT_OVERHEAD_BYTES, OPERATION_OVERHEAD_BYTES, SPOOL_MEMORY_BYTES,
 } from '../defaults.ts'
 import { objectId, type ObjectType, type Oid, repoInvalid } from '../repo/object.ts'
 import type { ReceivedPack } from '../repo/types.ts'
@@ -22,6 +22,9 @@ import { Turns } from './turns.ts'
 export const PACK_LIMITS: PackLimits = {
   bytes: MAX_FETCH_BYTES, objects: MAX_OBJECTS, objectBytes: MAX_OBJECT_BYTES, commitBytes: MAX_COMMIT_BYTES, inflatedBytes: MAX_INFLATED_BYTES, deltaDepth: MAX_DELTA_DEPTH,
 }
+
+/** Of a whole history. */
+export const CLONE_LIMITS: PackLimits = { ...PACK_LIMITS, bytes: MAX_CLONE_BYTES, objects: MAX_CLONE_OBJECTS, inflatedBytes: MAX_CLONE_INFLATED_BYTES }
 
 export interface PackReaderOptions {
   readonly clock: Pick<Clock, 'track'>
@@ -118,12 +121,8 @@ class Indexer {
 
   async run(): Promise<void> {
     const { count, end } = this.#table
-    const rowAt = new Map<number, number>() // bounded by the objects of the pack
     let at = PACK_HEADER_BYTES
-    for (let row = 0; row < count; row++) {
-      rowAt.set(at, row)
-      at = await this.#entry(row, at, rowAt)
-    }
+    for (let row = 0; row < count; row++) at = await this.#entry(row, at)
     if (at !== end) throw repoInvalid('pack: bytes after the last object')
     this.#window = new Uint8Array(0)
     if (this.#waiting > 0) for (let row = 0; row < count; row++) if (this.#table.oids[row] !== '' && this.#table.base(row) === undefined) await this.#below(row)
@@ -132,7 +131,7 @@ class Indexer {
   }
 
   /** @returns where the next one begins */
-  async #entry(row: number, offset: number, rowAt: ReadonlyMap<number, number>): Promise<number> {
+  async #entry(row: number, offset: number): Promise<number> {
     const table = this.#table
     const header = readEntryHeader(await this.#bytes(offset, MAX_ENTRY_HEADER_BYTES), offset, this.#limits.objectBytes)
     if (header.type) this.#fits(header.type, header.size)
@@ -147,7 +146,7 @@ class Indexer {
     table.crcs[row] = crc32(await this.#bytes(offset, header.length + used))
     if (header.type) this.#found(row, header.type, data)
     else {
-      const base = header.back === undefined ? undefined : rowAt.get(offset - header.back)
+      const base = header.back === undefined ? undefined : table.rowAt(offset - header.back, row)
       if (header.back !== undefined && base === undefined) throw repoInvalid('pack: a delta base that is no object')
       this.#wait(row, base, header.base)
     }

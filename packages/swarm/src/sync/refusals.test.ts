@@ -2,7 +2,7 @@
 import { JamiError } from '@jamikit/core/base'
 import { describe, expect, it } from 'vitest'
 import { MAX_REFUSED_HEADS, MAX_REFUSED_SOURCES, REFUSED_HEAD_MS, REFUSED_MAX_MS, REFUSED_SOURCE_MS } from '../defaults.ts'
-import { isTransient, Refusals } from './refusals.ts'
+import { headOf, isTransient, Refusals } from './refusals.ts'
 
 describe('kinds of failure', () => {
   it.each(['ERR_LINK_LOST', 'ERR_CHANNEL_CLOSED', 'ERR_TIMEOUT', 'ERR_PEER_OFFLINE', 'ERR_PEER_REFUSED', 'ERR_STORAGE_IO', 'ERR_ABORTED'] as const)('%s is of the way: the same may work another time', (code) => {
@@ -12,6 +12,12 @@ describe('kinds of failure', () => {
   it('what the peer sent, and whatever breaks on it, is refused: bounds, rules, RangeErrors', () => {
     for (const code of ['ERR_REPO_INVALID', 'ERR_LIMIT', 'ERR_CODEC', 'ERR_SIGNATURE', 'ERR_CERTIFICATE', 'ERR_NOT_MEMBER', 'ERR_INTERNAL'] as const) expect(isTransient(new JamiError(code, 'x'))).toBe(false)
     for (const error of [new RangeError('Invalid array length'), new Error('x'), 'x', undefined]) expect(isTransient(error)).toBe(false)
+  })
+})
+
+describe('the head of a failed fetch', () => {
+  it('is in its error, or nowhere', () => {
+    expect([headOf(new JamiError('ERR_LIMIT', 'x', { details: { head: 'a' } })), headOf(new JamiError('ERR_LIMIT', 'x', { details: { head: 1 } })), headOf(new Error('x'))]).toEqual(['a', undefined, undefined])
   })
 })
 

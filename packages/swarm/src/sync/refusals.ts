@@ -15,6 +15,12 @@ export function isTransient(error: unknown): boolean {
   return JamiError.is(error) && TRANSIENT.has(error.code)
 }
 
+/** The head that an error of a fetch is about. */
+export function headOf(error: unknown): Oid | undefined {
+  const head: unknown = JamiError.is(error) ? error.details.head : undefined
+  return typeof head === 'string' ? head : undefined
+}
+
 interface Held {
   times: number
   untilMs: number

@@ -9,7 +9,7 @@ import { type StockGit, withGit } from '../../test/git.ts'
 import { MapHistory } from '../../test/map-history.ts'
 import { conversation, type ServedEnd, servesOn } from '../../test/serving.ts'
 import { socketChannel } from '../../test/socket-channel.ts'
-import { bundle } from '../../test/harness.ts'
+import { bundle } from '../../test/vectors.ts'
 import type { Served } from './answer.ts'
 
 const exec = promisify(execFile)

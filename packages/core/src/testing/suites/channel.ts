@@ -124,6 +124,12 @@ export function channelSuite(make: () => ChannelUnderTest | Promise<ChannelUnder
       await drive(b.closed)
       sameBytes(await drive(readAll(b)), utf8('kept'))
     }),
+    test('close() drops what was not read here', async ({ a, b, drive, rest }) => {
+      await drive(b.write(new Uint8Array(1000)))
+      await (rest ? rest() : drive(new Promise((resolve) => setImmediate(resolve))))
+      await drive(a.close())
+      sameBytes(await drive(readAll(a)), new Uint8Array(0))
+    }),
     test('close() ends a read that waits', async ({ a, drive }) => {
       const reading = readAll(a)
       await drive(a.close())

@@ -1,6 +1,6 @@
 // Contract suite of Crypto: the real one and the synchronous one of tests.
 import { deepStrictEqual, notDeepStrictEqual, ok } from 'node:assert/strict'
-import { fromHex, toHex, utf8 } from '../../codec/bytes.ts'
+import { concatBytes, fromHex, toHex, utf8 } from '../../codec/bytes.ts'
 import type { Crypto } from '../../contracts/crypto.ts'
 import type { PrivateKey } from '../../contracts/identity.ts'
 import { type ContractTest, rejectsWith, sameBytes } from './contract-test.ts'
@@ -9,6 +9,18 @@ export interface CryptoUnderTest {
   readonly crypto: Crypto
   /** Two different RSA keys. */
   readonly keys: readonly [PrivateKey, PrivateKey]
+}
+
+/** SPKI of RSA keys with these numbers, whether or not anybody could sign with them. */
+function rsaKey(modulus: bigint, exponent: bigint): Uint8Array {
+  const der = (tag: number, body: Uint8Array) => concatBytes(Uint8Array.of(tag, ...(body.length < 128 ? [body.length] : [0x82, body.length >> 8, body.length & 255])), body)
+  const integer = (n: bigint) => {
+    const hex = n.toString(16)
+    const bytes = fromHex(hex.length % 2 ? `0${hex}` : hex)
+    return der(0x02, (bytes[0] ?? 0) >= 0x80 ? concatBytes(Uint8Array.of(0), bytes) : bytes)
+  }
+  const key = der(0x30, concatBytes(integer(modulus), integer(exponent)))
+  return der(0x30, concatBytes(fromHex('300d06092a864886f70d0101010500'), der(0x03, concatBytes(Uint8Array.of(0), key))))
 }
 
 /** SPKI of the P-256 generator point as a public key. */
@@ -44,6 +56,15 @@ export function cryptoSuite(make: () => CryptoUnderTest | Promise<CryptoUnderTes
       const signature = await crypto.sign(key, message)
       for (const bad of [new Uint8Array(0), message, EC_KEY, key.publicKey.subarray(1), new Uint8Array(70_000)]) deepStrictEqual(await crypto.verify(bad, message, signature), false)
       for (const bad of [new Uint8Array(0), signature.subarray(1), new Uint8Array(70_000)]) deepStrictEqual(await crypto.verify(key.publicKey, message, bad), false)
+    }),
+    test('keys that cost more than real ones, or are no keys, are used for nothing', async ({ crypto }) => {
+      const odd = (bits: number) => (1n << BigInt(bits - 1)) + 0x1234_5679n
+      for (const [modulus, exponent] of [[3072, odd(3070)], [3072, (1n << 32n) + 1n], [3072, 65_536n], [3072, 1n], [2047, 65_537n], [8193, 65_537n]] as const) {
+        const key = rsaKey(odd(modulus), exponent)
+        deepStrictEqual(await crypto.verify(key, message, new Uint8Array(Math.ceil(modulus / 8)).fill(0x11)), false)
+        await rejectsWith('ERR_ARGUMENT', crypto.encryptFor(key, message))
+      }
+      ok((await crypto.encryptFor(rsaKey(odd(3072), (1n << 32n) - 1n), message)).length === 384) // the forms are right, only the numbers differ
     }),
     test('what is encrypted for a key opens with it, in both forms', async ({ crypto, keys: [key] }) => {
       for (const length of [0, 1, 245, 246, 501, 502, 5000]) {

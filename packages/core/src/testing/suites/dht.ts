@@ -187,6 +187,18 @@ export function dhtSuite(make: () => DhtUnderTest | Promise<DhtUnderTest>): Cont
       await following.end()
       deepStrictEqual(following.events.filter(({ expired }) => !expired).length, 1)
     }),
+    test('whoever encrypts the same content anew means it anew: it is told again', async (t) => {
+      const { nodes, keys: [own, other], drive } = t
+      const key = freshKey()
+      const put = { data: utf8('again'), sign: own, encryptTo: other.publicKey }
+      const following = follow(t, nodes[1], key, { decryptWith: other })
+      await drive(nodes[0].put(key, put))
+      await following.count(1)
+      await drive(nodes[0].put(key, put))
+      await following.count(2)
+      deepStrictEqual((await drive(all(nodes[1].get(key, { decryptWith: other })))).length, 2)
+      await following.end()
+    }),
     test('arguments that are none are refused at the call: ERR_ARGUMENT with field, got and allowed', async ({ nodes: [node], keys: [own], drive }) => {
       const key = freshKey()
       const data = utf8('x')
