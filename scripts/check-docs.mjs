@@ -1,7 +1,8 @@
-// Documents are true: every error code is explained, and every TypeScript block of README and docs compiles (protocol texts apart).
+// Documents are true: every error code is explained, every TypeScript block of READMEs and docs compiles (protocol texts apart), every link
+// to a file of the project, and to a heading in it, leads somewhere.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -21,7 +22,8 @@ rmSync(dir, { recursive: true, force: true })
 mkdirSync(dir, { recursive: true })
 const guides = ['docs', 'docs/guides'].flatMap((dir) => readdirSync(join(root, dir)).filter((f) => f.endsWith('.md')).map((f) => join(dir, f)))
 let count = 0
-for (const file of ['README.md', 'CONTRIBUTING.md', ...guides])
+const readmes = readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`)
+for (const file of ['README.md', 'CONTRIBUTING.md', ...readmes, ...guides])
   for (const [, code] of readFileSync(join(root, file), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
     count++
     writeFileSync(join(dir, `${file.replace(/\W/g, '_')}_${count}.ts`), `${code}\nexport {}\n`)
@@ -30,6 +32,21 @@ writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ extends: '../../tscon
 const { status, stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(dir, 'tsconfig.json'), '--noEmit'], { encoding: 'utf8' })
 if (status !== 0) problems.push(`a snippet does not compile:\n${stdout}`)
 rmSync(join(root, '.tmp'), { recursive: true, force: true })
+
+const { homepage } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+const anchors = (path) => [...readFileSync(path, 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, title]) => title.toLowerCase().replace(/[^\w\s-]/g, '').replaceAll(' ', '-'))
+const protocol = readdirSync(join(root, 'docs/protocol')).filter((f) => f.endsWith('.md')).map((f) => `docs/protocol/${f}`)
+let links = 0
+for (const file of ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', ...readmes, ...guides, ...protocol])
+  for (const [, link] of readFileSync(join(root, file), 'utf8').replace(/```[\s\S]*?```|`[^`\n]*`/g, '').matchAll(/\]\(([^)\s]+)\)/g)) {
+    const own = link.startsWith(`${homepage}/blob/main/`) ? join(root, link.slice(`${homepage}/blob/main/`.length)) : /^\w+:/.test(link) ? undefined : join(root, dirname(file), link)
+    if (own === undefined) continue
+    links++
+    const [path = '', anchor] = own.split('#')
+    const target = link.startsWith('#') ? join(root, file) : path
+    if (!existsSync(target)) problems.push(`${file}: ${link} leads nowhere`)
+    else if (anchor !== undefined && statSync(target).isFile() && !anchors(target).includes(anchor)) problems.push(`${file}: ${link}: there is no such heading`)
+  }
 for (const problem of problems) console.error(problem)
-console.log(`documents: ${codes.length} error codes, ${count} snippets, ${problems.length} problems`)
+console.log(`documents: ${codes.length} error codes, ${count} snippets, ${links} links, ${problems.length} problems`)
 process.exit(problems.length > 0 ? 1 : 0)

@@ -21,6 +21,7 @@ count(run('types', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '
 count(run('lint', process.execPath, ['node_modules/@biomejs/biome/bin/biome', 'lint', '--error-on-warnings', '.']))
 count(run('imports', process.execPath, ['scripts/check-imports.mjs']))
 count(run('documents', process.execPath, ['scripts/check-docs.mjs']))
+count(run('API reference', process.execPath, ['scripts/docs.mjs']))
 const report = process.env.JAMIKIT_UNIT_REPORT ?? 'reports/unit.json'
 const unit = run('unit, contract and short simulated tests (minutes: keys are made, half of them of 4096 bits, and whole nodes run)', process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`])
 const result = JSON.parse(readFileSync(`${root}${report}`, 'utf8'))

@@ -1,6 +1,6 @@
 // Bounded msgpack for bytes on the wire, encoded as msgpack-c does it: integers minimal, str and bin told apart.
 // Decoding never allocates from a declared size, has no extensions beyond raw ones, and caps depth, size and item count.
-// Source: https://github.com/msgpack/msgpack/blob/master/spec.md, docs/protocol/01 §2.1. Proof: codec/msgpack.test.ts.
+// Source: https://github.com/msgpack/msgpack/blob/master/spec.md, docs/protocol/01 §2.1. Proof: codec/msgpack.test.ts, codec/msgpack.oracle.test.ts.
 import { codecError, limitError } from '../base/errors.ts'
 import { fromUtf8, utf8 } from './bytes.ts'
 

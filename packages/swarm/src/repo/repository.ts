@@ -1,6 +1,7 @@
 // The history of one conversation on a file tree: an ordinary bare git repository beside a private folder with journal and commit graph.
 // Nothing enters that was not validated before; disk first, memory after. Changes come one after the other (the caller's queue sees to it),
-// reads at any time. docs/protocol/04 §1, §4.10. Proof: repo/repository.test.ts, repo/crash.test.ts, repo/damage.test.ts.
+// reads at any time. docs/protocol/04 §1, §4.10. Proof: repo/repository.test.ts, repo/crash.test.ts, repo/damage.test.ts,
+// repo/isomorphic-git.test.ts.
 import { JamiError, limitError } from '@jamikit/core/base'
 import type { Clock, FileTree, MessageId } from '@jamikit/core/contracts'
 import { Turns } from '../sync/turns.ts'
