@@ -5,6 +5,7 @@ import { ice } from '@jamikit/ice'
 import { swarm } from '@jamikit/swarm'
 import { jamiNetwork } from './networks.ts'
 
+/** Options of `createJamiNode()`; all of them may be left out. */
 export interface NodeOptions extends Omit<CoreOptions, 'modules' | 'network'> {
   /** Default: the public Jami network. `isolated()` contacts nobody. */
   network?: NetworkOptions

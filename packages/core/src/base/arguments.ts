@@ -4,7 +4,9 @@ import { argumentError } from './errors.ts'
 
 /** What an argument may be. */
 export interface Check {
+  /** In words, for the error. */
   readonly allowed: string
+  /** True for what is allowed. */
   readonly test: (value: unknown) => boolean
   /** Says what came instead; never a secret's text. */
   readonly shown?: (value: unknown) => string
@@ -28,6 +30,7 @@ export function shown(value: unknown, quote = true): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
+/** The kinds of arguments there are. */
 export const is = {
   /** Its text is not shown. */
   text: (min: number, max: number): Check => ({
@@ -35,18 +38,27 @@ export const is = {
     test: (value) => typeof value === 'string' && value.length >= min && value.length <= max && !value.includes('\0'),
     shown: (value) => shown(value, false),
   }),
+  /** An integer from `min` to `max`. */
   whole: (min: number, max: number): Check => thing(`a whole number from ${min} to ${max}`, (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max),
   /** Infinity is a length of time, too. */
   milliseconds: thing('a number of milliseconds >= 0', (value) => typeof value === 'number' && value >= 0),
+  /** True or false. */
   boolean: thing('true or false', (value) => typeof value === 'boolean'),
+  /** A function. */
   function: thing('a function', (value) => typeof value === 'function'),
+  /** An AbortSignal, or what has its parts. */
   signal: thing('an AbortSignal', (value) => isObject(value) && typeof (value as AbortSignal).aborted === 'boolean' && typeof (value as AbortSignal).addEventListener === 'function'),
+  /** A Uint8Array of any length. */
   bytes: thing('a Uint8Array', (value) => value instanceof Uint8Array),
+  /** One of these texts. */
   oneOf: (...values: readonly string[]): Check => thing(values.map((value) => `'${value}'`).join(' or '), (value) => typeof value === 'string' && values.includes(value)),
+  /** So many hex digits, of either case. */
   hex: (digits: number): Check => thing(`${digits} hex digits`, (value) => typeof value === 'string' && value.length === digits && /^[0-9a-f]+$/i.test(value)),
   /** An object with these methods. */
   with: (what: string, ...methods: readonly string[]): Check => thing(methods.length > 0 ? `${what} (an object with ${methods.join(', ')})` : what, (value) => isObject(value) && methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')),
+  /** A list of at most `max`. */
   listOf: (check: Check, max: number): Check => thing(`a list of at most ${max}, each ${check.allowed}`, (value) => Array.isArray(value) && value.length <= max && value.every(check.test)),
+  /** What one of them allows. */
   either: (...checks: readonly Check[]): Check => thing(checks.map((check) => check.allowed).join(', or '), (value) => checks.some((check) => check.test(value))),
 } as const
 

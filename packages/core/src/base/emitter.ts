@@ -2,6 +2,7 @@
 // reported, never propagated.
 import type { Listen } from '../contracts/service.ts'
 
+/** An event of one type: `emit` for its owner, `listen` for everybody else. */
 export class Source<Event> {
   #listeners = new Set<{ fn: (event: Event) => void }>()
   readonly #onError: (error: unknown) => void
@@ -11,6 +12,7 @@ export class Source<Event> {
     this.#onError = onError
   }
 
+  /** Registers a listener; the result takes it away. */
   readonly listen: Listen<Event> = (fn) => {
     const entry = { fn }
     this.#listeners.add(entry)
@@ -19,6 +21,7 @@ export class Source<Event> {
     }
   }
 
+  /** Listeners there are. */
   get size(): number {
     return this.#listeners.size
   }

@@ -9,7 +9,9 @@ const RETRYABLE: ReadonlySet<JamiErrorCode> = new Set([
   'ERR_PEER_OFFLINE', 'ERR_NO_ROUTE', 'ERR_LINK_LOST', 'ERR_CHANNEL_CLOSED', 'ERR_DHT_UNREACHABLE', 'ERR_TIMEOUT', 'ERR_STORAGE_LOCKED',
 ])
 
+/** What an error carries besides code and message. */
 export interface JamiErrorOptions {
+  /** What went wrong below. */
   cause?: unknown
   /** For programs: what was got, what is allowed, which field. Never secrets or message text. */
   details?: Record<string, unknown>
@@ -25,11 +27,16 @@ export class JamiError extends Error {
     Object.defineProperty(JamiError.prototype, 'name', { value: 'JamiError', configurable: true, writable: true })
   }
 
+  /** Always `JamiError`. */
   declare readonly name: 'JamiError'
+  /** What went wrong, for programs; explained at `docsUrl`. */
   readonly code: JamiErrorCode
+  /** Which field, what was got, what is allowed; never secrets or message text. Frozen. */
   readonly details: Readonly<Record<string, unknown>>
+  /** When a retry makes sense, milliseconds; absent when nobody knows. */
   declare readonly retryAfterMs?: number
 
+  /** @param message says what, got and allowed */
   constructor(code: JamiErrorCode, message: string, options: JamiErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
@@ -48,6 +55,7 @@ export class JamiError extends Error {
     return `${HOMEPAGE}/blob/main/docs/errors.md#${this.code.toLowerCase()}`
   }
 
+  /** Without `cause` and `stack`: for logs that leave the machine. */
   toJSON(): object {
     const { name, code, message, retryable, details, docsUrl, retryAfterMs } = this
     return { name, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), details, docsUrl }
@@ -70,12 +78,12 @@ export function argumentError(field: string, got: unknown, allowed: string): Jam
   return new JamiError('ERR_ARGUMENT', `${field}: got ${String(got)}, allowed ${allowed}`, { details: { field, got, allowed } })
 }
 
-/** @param what was closed: `the node`, `the account`, … */
+/** Something that was closed before or meanwhile. @param what was closed: `the node`, `the account`, … */
 export function closedError(what: string): JamiError {
   return new JamiError('ERR_CLOSED', `${what} was closed`, { details: { what } })
 }
 
-/** @param what is not here, with its id: `conversation 5f…` */
+/** Something that does not exist here. @param what is not here, with its id: `conversation 5f…` */
 export function notFoundError(what: string, details: Record<string, unknown> = {}): JamiError {
   return new JamiError('ERR_NOT_FOUND', `${what} is not here (any more)`, { details: { what, ...details } })
 }

@@ -73,11 +73,15 @@ export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
 
 /** A promise with its handles outside. */
 export interface Deferred<T> {
+  /** Settled by the two below. */
   readonly promise: Promise<T>
+  /** Later calls do nothing. */
   resolve(value: T): void
+  /** Later calls do nothing. */
   reject(error: unknown): void
 }
 
+/** A promise to be settled by whoever holds it. */
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void
   let reject!: (error: unknown) => void

@@ -15,10 +15,12 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     this.#onReturn = onReturn
   }
 
+  /** Items that wait. */
   get size(): number {
     return this.#items.length
   }
 
+  /** No more items come. */
   get ended(): boolean {
     return this.#over !== undefined
   }
@@ -35,10 +37,12 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return true
   }
 
+  /** What waits can still be taken; then the loop ends. */
   end(): void {
     this.#finish({})
   }
 
+  /** What waits can still be taken; then the loop throws. */
   fail(error: unknown): void {
     this.#finish({ error })
   }
@@ -56,6 +60,7 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     this.#onReturn?.()
   }
 
+  /** The next item, or the end. */
   next(): Promise<IteratorResult<T>> {
     if (this.#items.length > 0) return Promise.resolve({ value: this.#items.shift() as T, done: false })
     if (this.#over) {
@@ -69,12 +74,14 @@ export class AsyncQueue<T> implements AsyncIterableIterator<T> {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
+  /** The consumer leaves: what waits is dropped. */
   return(): Promise<IteratorResult<T>> {
     this.#items.length = 0
     this.#finish({})
     return Promise.resolve({ value: undefined, done: true })
   }
 
+  /** Itself. */
   [Symbol.asyncIterator](): this {
     return this
   }

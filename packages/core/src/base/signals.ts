@@ -21,10 +21,12 @@ export class LinkedSignal {
     else for (const source of this.#sources) manyMayWait(source).addEventListener('abort', this.#onAbort, { once: true })
   }
 
+  /** The one to wait for. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
+  /** Fires it, and lets go of the sources. */
   abort(reason?: unknown): void {
     this.release()
     this.#controller.abort(reason)

@@ -20,6 +20,7 @@ export class Slices {
     return this.#done >= this.#size
   }
 
+  /** Lets the event loop run once. */
   async turn(): Promise<void> {
     this.#done = 0
     await this.#clock.track(new Promise<void>((resolve) => setImmediate(resolve)))

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../contracts/clock.ts'
 
 const WINDOW_MS = 10_000
 
+/** One line per 10 s, however often it happens. */
 export class SummedWarning {
   readonly #clock: Clock
   readonly #write: (fields: Record<string, unknown>) => void
@@ -17,6 +18,7 @@ export class SummedWarning {
     this.#write = write
   }
 
+  /** It happened. */
   hit(fields: Record<string, unknown> = {}): void {
     if (this.#count++ > 0) return
     this.#first = fields

@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../contracts/clock.ts'
 import { closedError } from './errors.ts'
 
+/** Work in the background that its owner can wait for and end. */
 export class Tasks {
   readonly #running = new Set<Promise<void>>() // bounded by the service's own calls, as the timers are
   readonly #timers = new Set<Timer>()

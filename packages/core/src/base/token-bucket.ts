@@ -1,5 +1,6 @@
 // How often somebody may do something: a burst, then a steady rate. Time is an argument. Pure. Proof: base/token-bucket.test.ts.
 
+/** A bucket of `burst` tokens that fills with `perSecond`. */
 export class TokenBucket {
   readonly #burst: number
   readonly #perMs: number

@@ -8,9 +8,11 @@ import type { Listen, Op } from './service.ts'
 export interface ContactBook {
   /** Active contact: added and not removed since. */
   isContact(account: AccountUri): boolean
+  /** An account, or one of its devices. */
   isBanned(id: AccountUri | DeviceId): boolean
   /** The 1:1 conversation linked to the contact. */
   conversationWith(account: AccountUri): ConversationId | undefined
+  /** The other side has accepted (or added us). */
   isConfirmed(account: AccountUri): boolean
 }
 
@@ -20,17 +22,26 @@ export interface DeviceDirectory {
   devicesOf(account: AccountUri, op?: Op): AsyncIterable<DeviceId>
 }
 
+/** `offline`: no device is announced. `available`: one is. `connected`: we have a message channel with one. */
 export type PresenceState = 'offline' | 'available' | 'connected'
 
+/** Whether contacts are there. */
 export interface Presence {
+  /** `offline` for accounts that are not followed. */
   state(account: AccountUri): PresenceState
+  /** The state of an account that is followed changed. */
   readonly onChange: Listen<{ account: AccountUri; state: PresenceState }>
 }
 
+/** A message as it came. */
 export interface PeerMessage {
+  /** The account of the device. */
   readonly from: AccountUri
+  /** The device at the other end of the channel, verified. */
   readonly fromDevice: DeviceId
+  /** Its type, without parameters of the carrier. */
   readonly mime: string
+  /** At most 64,000 bytes as UTF-8. */
   readonly body: string
 }
 

@@ -2,6 +2,7 @@
 // Suite: testing/suites/channel.ts. Source: docs/protocol/02 §4. There is no half-close on this wire.
 import type { PeerIdentity } from './identity.ts'
 
+/** How a link goes. */
 export interface ChannelPath {
   /** Kind of the local candidate in use. */
   readonly kind: 'host' | 'srflx' | 'prflx' | 'relay'
@@ -16,7 +17,9 @@ export interface ChannelPath {
 export interface Channel extends AsyncIterable<Uint8Array> {
   /** Full name, `msg:…`, `git://…`. */
   readonly name: string
+  /** The verified device at the other end. */
   readonly remote: PeerIdentity
+  /** Of the link that carries it. */
   readonly path: ChannelPath
   /**
    * Resolves when the bytes are accepted below the high-water mark (back-pressure). Copies what it keeps. An empty write

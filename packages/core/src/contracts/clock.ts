@@ -7,6 +7,7 @@ export interface Timer {
   cancel(): void
 }
 
+/** Time and timers; the only source of both inside the SDK. */
 export interface Clock {
   /** Monotonic instant in milliseconds; only differences mean something. */
   now(): number

@@ -18,6 +18,7 @@ export interface ChannelHandler {
   limit?(name: string): { readonly of: string; readonly max: number } | undefined
 }
 
+/** How a channel is opened. */
 export interface OpenChannelOptions extends Op {
   /** Label of the connection request for push filters (spec 02 §1.4). */
   connType?: string
@@ -30,24 +31,33 @@ export interface OpenChannelOptions extends Op {
 /** What we are to a device's account: strangers never use up what the others need. */
 export type PeerClass = 'own' | 'contact' | 'stranger'
 
+/** An open link, as of the call. */
 export interface LinkInfo {
   /** Unique among the links of this manager; both sides of a link know it by the same one. */
   readonly id: string
+  /** The verified device at the other end. */
   readonly peer: PeerIdentity
+  /** Which share of room and time it gets. */
   readonly class: PeerClass
+  /** How it goes. */
   readonly path: ChannelPath
   /** Open ones. */
   readonly channels: number
+  /** Payload received, in bytes. */
   readonly bytesIn: number
+  /** Payload sent, in bytes. */
   readonly bytesOut: number
+  /** Unix milliseconds. */
   readonly openedAtMs: number
 }
 
+/** Makes, shares and ends the links of one account. */
 export interface ConnectionManager extends Service {
   /** @throws ERR_PEER_OFFLINE, ERR_PEER_REFUSED, ERR_NO_ROUTE, ERR_CHANNEL_DECLINED, ERR_LINK_LOST, ERR_TIMEOUT, ERR_ABORTED, ERR_CLOSED */
   openChannel(device: DeviceId, name: string, options?: OpenChannelOptions): Promise<Channel>
   /** One handler per scheme; the result takes it away. @throws ERR_ARGUMENT when the scheme is taken */
   handle(scheme: string, handler: ChannelHandler): () => void
+  /** All that are open. */
   links(): LinkInfo[]
   /** The first link to a device is up / the last one is gone. */
   readonly onLink: Listen<{ peer: PeerIdentity; up: boolean }>

@@ -5,14 +5,20 @@ import type { Listen, Op, Service } from './service.ts'
 
 /** 0 one-to-one, 2 invites only, 4 document (spec 04 §1.2). */
 export type ConversationMode = 0 | 1 | 2 | 3 | 4
+/** What a member may do: `invited` has not joined, `left` and `banned` are members no more. */
 export type MemberRole = 'admin' | 'member' | 'invited' | 'banned' | 'left'
 
 /** One commit, as shown to people: validated, author resolved to an account. */
 export interface ConversationEntry {
+  /** Git id of the commit. */
   readonly id: MessageId
+  /** Where it stands. */
   readonly conversation: ConversationId
+  /** What it builds on; two of a merge. */
   readonly parents: readonly MessageId[]
+  /** Account of the device that signed it. */
   readonly author: AccountUri
+  /** The device that signed it. */
   readonly device: DeviceId
   /** Committer time, Unix milliseconds (whole seconds on the wire). */
   readonly timeMs: number
@@ -24,11 +30,15 @@ export interface ConversationEntry {
   readonly cut?: boolean
 }
 
+/** A conversation, as of the call. */
 export interface ConversationInfo {
+  /** Git id of its first commit. */
   readonly id: ConversationId
+  /** Who may take part. */
   readonly mode: ConversationMode
   /** `cloning`: known (accepted), its repository not here yet. */
   readonly state: 'ready' | 'cloning'
+  /** Of `refs/heads/main`; while cloning, those that are known. */
   readonly members: readonly { uri: AccountUri; role: MemberRole }[]
   /** Commit id of refs/heads/main; undefined while cloning. */
   readonly head: MessageId | undefined
@@ -36,14 +46,21 @@ export interface ConversationInfo {
 
 /** What a member's devices are known to have (spec 04 §5.6). `sent` = some device fetched it, `displayed` = read. */
 export interface MessageStatusEvent {
+  /** Where. */
   readonly conversation: ConversationId
+  /** Up to which commit; those before it are covered. */
   readonly message: MessageId
+  /** Whose devices. */
   readonly member: AccountUri
+  /** A member that has displayed a message has it. */
   readonly status: 'sent' | 'displayed'
 }
 
+/** The conversations of one account. Methods that name a conversation reject with ERR_NOT_FOUND when there is none. */
 export interface Conversations extends Service {
+  /** All, also those that are being cloned. */
   list(): ConversationInfo[]
+  /** Undefined when there is none. */
   get(id: ConversationId): ConversationInfo | undefined
   /** Creates the 1:1 conversation on disk: nothing is sent. */
   createOneToOne(peer: AccountUri): Promise<ConversationId>
@@ -53,6 +70,7 @@ export interface Conversations extends Service {
   remove(id: ConversationId): Promise<void>
   /** Signs and appends a commit, moves main, announces it. `key`: the same key again returns the first commit's id and writes nothing. */
   append(id: ConversationId, body: { type: string; fields: Record<string, string> }, options?: { key?: string } & Op): Promise<MessageId>
+  /** Undefined when the commit is not here. */
   entry(id: ConversationId, message: MessageId): Promise<ConversationEntry | undefined>
   /** Linearised history (spec 04 §4.10), newest first unless `order` says otherwise. */
   history(id: ConversationId, options?: { before?: MessageId; after?: MessageId; order?: 'newest' | 'oldest'; limit?: number }): AsyncIterable<ConversationEntry>
@@ -72,9 +90,13 @@ export interface Conversations extends Service {
   exportTo(id: ConversationId, directory: string): Promise<void>
   /** New entries after validation, parents first, own ones too. */
   readonly onEntry: Listen<{ entry: ConversationEntry; own: boolean }>
+  /** The history of an accepted conversation is here. */
   readonly onReady: Listen<{ conversation: ConversationId }>
+  /** It was forgotten here. */
   readonly onRemoved: Listen<{ conversation: ConversationId }>
+  /** A member is known to have, or to have seen, more than before. */
   readonly onStatus: Listen<MessageStatusEvent>
+  /** A member began or stopped typing. */
   readonly onTyping: Listen<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   /** Something is wrong with a conversation that nobody waits for: our disk, what is kept, a history of a peer that was refused. */
   readonly onProblem: Listen<{ conversation: ConversationId; error: Error }>

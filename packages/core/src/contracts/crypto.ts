@@ -3,7 +3,9 @@
 // Double: core/testing/test-crypto.ts. Suite: testing/suites/crypto.ts. Source: docs/protocol/01 §5.2–5.5.
 import type { PrivateKey } from './identity.ts'
 
+/** The slow part of cryptography. Everything may take milliseconds to seconds of another thread. */
 export interface Crypto {
+  /** A new RSA key: a second of another thread for 4096 bits. */
   generateKey(bits: 2048 | 4096): Promise<PrivateKey>
   /** RSA PKCS#1 v1.5 with SHA-512 over exactly `bytes`. */
   sign(key: PrivateKey, bytes: Uint8Array): Promise<Uint8Array>

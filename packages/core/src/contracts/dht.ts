@@ -4,28 +4,36 @@ import type { PrivateKey } from './identity.ts'
 import type { InfoHash } from './ids.ts'
 import type { Listen, Op, Service } from './service.ts'
 
+/** `disconnected`: knows no node. `connecting`: none has answered lately. `connected`: one has. */
 export type DhtStatus = 'disconnected' | 'connecting' | 'connected'
 
 /** A value as it came out of the network: signatures verified, encryption opened; what fails either never appears. */
 export interface DhtValue {
+  /** 64 bits. */
   readonly id: bigint
   /** Value type number (spec 01 §4.5); of the inner value when it was encrypted. */
   readonly type: number
+  /** At most 65,536 bytes. */
   readonly data: Uint8Array
+  /** Free text; empty for none. */
   readonly userType: string
   /** SPKI DER of the key that signed it; undefined when unsigned. */
   readonly signer: Uint8Array | undefined
   /** True when it was encrypted for the key passed as `decryptWith`. */
   readonly encrypted: boolean
+  /** Counts the versions of a signed value; 0 of others. */
   readonly seq: number
 }
 
+/** A value to put; signed and encrypted on the way. */
 export interface DhtPut {
+  /** At most 65,536 bytes. */
   readonly data: Uint8Array
   /** Default 0 (user data). */
   readonly type?: number
   /** Default random; 0 is replaced by a random id. */
   readonly id?: bigint
+  /** Free text; empty for none. */
   readonly userType?: string
   /** Signs with this key; owner = its public key. */
   readonly sign?: PrivateKey
@@ -41,10 +49,13 @@ export interface DhtPut {
 
 /** A value somebody signed before (the announcement of a receipt), put as it is: packed value bytes (spec 01 §4.1). */
 export interface DhtPackedPut {
+  /** The bytes, kept as they are. */
   readonly packed: Uint8Array
 }
 
+/** What became of a put. */
 export interface DhtPutResult {
+  /** Under which it was put. */
   readonly id: bigint
   /** Nodes that confirmed the first announcement. */
   readonly storedBy: number
@@ -52,16 +63,21 @@ export interface DhtPutResult {
   cancel(): void
 }
 
+/** A value came or went. */
 export interface DhtListenEvent {
+  /** As it was told when it came. */
   readonly value: DhtValue
   /** True when the value expired or was taken back. */
   readonly expired: boolean
 }
 
+/** An OpenDHT node: values under 160-bit keys, signed and encrypted where asked. */
 export interface Dht extends Service {
   /** Node id for each family is the same here. */
   readonly nodeId: InfoHash
+  /** For each address family. */
   status(): { ipv4: DhtStatus; ipv6: DhtStatus }
+  /** A family changed. */
   readonly onStatus: Listen<{ ipv4: DhtStatus; ipv6: DhtStatus }>
   /** Known good nodes. */
   nodeCount(): { ipv4: number; ipv6: number }

@@ -5,7 +5,9 @@ import type { Op } from './service.ts'
 
 /** An X.509 certificate as received; `der` is never re-encoded. */
 export interface Certificate {
+  /** The bytes as received. */
   readonly der: Uint8Array
+  /** The same as text. */
   readonly pem: string
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array
@@ -13,12 +15,17 @@ export interface Certificate {
   readonly shortId: string
   /** SHA-256 of `publicKey`: 64 hex. For a device certificate this is the device id. */
   readonly longId: string
+  /** Common name of the subject; empty for none. */
   readonly subjectCn: string
+  /** UID of the subject: the id of an account or device, as it says. */
   readonly subjectUid: string | undefined
+  /** UID of the issuer. */
   readonly issuerUid: string | undefined
+  /** May issue certificates. */
   readonly isCa: boolean
   /** Unix milliseconds. */
   readonly notBeforeMs: number
+  /** Unix milliseconds. */
   readonly notAfterMs: number
   /** Content bytes of the DER INTEGER, in hex; may be negative in old accounts (spec 03 §2.2). */
   readonly serialHex: string
@@ -37,10 +44,13 @@ export interface PrivateKey {
 
 /** The device that runs here, with everything it needs to prove who it is. */
 export interface DeviceIdentity {
+  /** The account it belongs to. */
   readonly accountId: AccountUri
+  /** SHA-256 of its public key. */
   readonly deviceId: DeviceId
   /** SHA-1 of the device public key, 40 hex. */
   readonly deviceShortId: InfoHash
+  /** Signs, and opens links. */
   readonly privateKey: PrivateKey
   /** device → account → CA */
   readonly chain: CertificateChain
@@ -48,11 +58,15 @@ export interface DeviceIdentity {
 
 /** A device of the other side after full verification: built only by identity/verify-chain.ts. */
 export interface PeerIdentity {
+  /** The account that certified the device. */
   readonly accountId: AccountUri
+  /** SHA-256 of its public key. */
   readonly deviceId: DeviceId
+  /** As verified. */
   readonly chain: CertificateChain
 }
 
+/** What a look-up is told. */
 export interface FindOptions extends Op {
   /** SHA-1 of the device key, where older peers publish. */
   shortId?: InfoHash

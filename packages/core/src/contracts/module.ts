@@ -13,10 +13,15 @@ import type { Storage } from './storage.ts'
 
 /** What every part may use. */
 export interface BaseEnv {
+  /** Time. */
   readonly clock: Clock
+  /** Chance. */
   readonly random: Random
+  /** RSA and Argon2. */
   readonly crypto: Crypto
+  /** Where decisions are written. */
   readonly logger: Logger
+  /** Sockets and names. */
   readonly network: Network
 }
 
@@ -57,8 +62,12 @@ export type ConversationsModule = (
   },
 ) => Conversations
 
+/** The packages that a node is assembled from. */
 export interface Modules {
+  /** `dht()` of @jamikit/dht. */
   readonly dht: DhtModule
+  /** `ice()` of @jamikit/ice. */
   readonly connections: ConnectionsModule
+  /** `swarm()` of @jamikit/swarm. */
   readonly conversations: ConversationsModule
 }

@@ -5,6 +5,7 @@
 export interface StorageOp {
   /** 1 to 512 characters of `[A-Za-z0-9._/-]`, no empty, `.` or `..` segment between slashes. */
   key: string
+  /** The new bytes, or `null`. */
   value: Uint8Array | null
 }
 
@@ -37,7 +38,9 @@ export interface FileTree {
   remove(path: string): Promise<void>
 }
 
+/** Records (small state) and files of one profile. What was removed or refused leaves nothing half done; failures are ERR_STORAGE_IO. */
 export interface Storage {
+  /** Undefined when there is none. @throws ERR_STORAGE_CORRUPT */
   get(key: string): Promise<Uint8Array | undefined>
   /** All or none of the changes are visible and durable when this resolves, also after kill -9. */
   batch(ops: readonly StorageOp[]): Promise<void>
@@ -48,8 +51,10 @@ export interface Storage {
   purge(prefix: string): Promise<void>
   /** Keys that start with `prefix`, in code unit order, as of the call. */
   keys(prefix: string): AsyncIterable<string>
+  /** A tree of files; the same prefix gives the same tree. */
   files(prefix: string): FileTree
   /** Takes the profile for this process. @throws ERR_STORAGE_LOCKED when another living process holds it. */
   lock(): Promise<AsyncDisposable>
+  /** Ends what is under way; further calls reject with ERR_CLOSED. */
   close(): Promise<void>
 }

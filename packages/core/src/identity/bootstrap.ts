@@ -1,9 +1,11 @@
 // DHT entry points as programs write them. docs/protocol/01 §6.4. Pure. Proof: identity/bootstrap.test.ts.
 import { argumentError } from '../base/errors.ts'
 
+/** A DHT entry point, taken apart. */
 export interface BootstrapEntry {
   /** A name or a numeric address, IPv6 without brackets. */
   readonly host: string
+  /** 1 to 65,535. */
   readonly port: number
   /** One text per entry point. */
   readonly text: string

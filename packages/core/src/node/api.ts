@@ -46,25 +46,32 @@ export interface NetworkOptions {
   readonly bootstrap: readonly string[]
 }
 
+/** What a node is made of; only `network` and `modules` must be there (`jamikit` fills in both). */
 export interface NodeOptions {
   /** A directory, or a storage adapter. Default: memory, gone at the end. */
   storage?: Storage | string
   /** Seals everything that the storage keeps: 32 random bytes, or a function that gives them. The profile opens with this key only, and is lost without it. */
   encryptionKey?: Uint8Array | (() => Uint8Array | Promise<Uint8Array>)
+  /** Whom to ask for the network first. */
   network: NetworkOptions
+  /** The DHT node: its UDP port, a number that keeps networks apart (0, the public one, when left out), and how many bytes of other nodes' values it keeps. */
   dht?: { /** UDP port, default any. */ port?: number; networkId?: number; maxStoreBytes?: number }
   /** A pino-like logger, `console`, or a level (then JSON lines go to stderr). Default: silent. */
   logger?: Logger | ConsoleLike | LogLevel
   /** Closes the node when it fires. */
   signal?: AbortSignal
+  /** The packages that a node is assembled from. */
   modules: Modules
   /** Replaces time, randomness, cryptography and sockets; for the testing kit. */
   runtime?: { clock?: Clock; random?: Random; crypto?: Crypto; network?: Network }
 }
 
+/** `connecting`: no DHT node has answered yet. `online`: at least one address family is connected. `offline`: it was, and is not. `closed`: over. */
 export type NodeState = 'connecting' | 'online' | 'offline' | 'closed'
 
+/** Events of a node. */
 export interface NodeEvents {
+  /** The network came or went. */
   state: { state: NodeState }
   /**
    * Something failed where nobody waits: a listener threw, storage failed, an account could not start. Without a listener each kind is
@@ -74,24 +81,35 @@ export interface NodeEvents {
 }
 
 export interface JamiNode extends Emitter<NodeEvents>, AsyncDisposable {
+  /** As told by the event `state`. */
   readonly state: NodeState
+  /** The accounts of the profile. */
   readonly accounts: Accounts
+  /** The DHT node itself, for values of your own. */
   readonly dht: Dht
   /** A peer as seen by an account (the only one when left out). Synchronous: works on first use. */
   connect(peer: PeerLike, options?: { account?: Account; device?: string }): Peer
+  /** Numbers of this moment; costs nothing. */
   stats(): NodeStats
   /** Lets running listeners finish for up to `graceMs` (2,000), then closes everything. Idempotent. */
   close(options?: { graceMs?: number }): Promise<void>
 }
 
+/** What a node is doing, over all its accounts. */
 export interface NodeStats {
+  /** Open links to devices. */
   links: number
+  /** Open channels over them. */
   channels: number
+  /** Good DHT nodes known. */
   dhtNodes: { ipv4: number; ipv6: number }
+  /** Received over the links that are open now. */
   bytesIn: number
+  /** Sent over the links that are open now. */
   bytesOut: number
 }
 
+/** How an account begins. */
 export interface AccountInit extends Op {
   /** Up to 1,000 characters. `open()` of an account that is there already sets it: leave it out when people may change it. */
   displayName?: string
@@ -99,11 +117,17 @@ export interface AccountInit extends Op {
   password?: string
 }
 
+/**
+ * The accounts of a profile, by label; also a loop over them. Everything here rejects with ERR_CLOSED once the node is closed.
+ *
+ * @example const account = await node.accounts.open('bot', { displayName: 'Bot' })
+ */
 export interface Accounts extends AsyncIterable<Account> {
+  /** All that have started, in no promised order. */
   list(): Account[]
   /** @throws ERR_NOT_FOUND */
   get(label: string): Account
-  /** A new account: three RSA keys, some seconds of another thread's time. */
+  /** A new account: three RSA keys, some seconds of another thread's time. @throws ERR_ARGUMENT when the label is taken, ERR_LIMIT above 1,000 accounts */
   create(options?: AccountInit & { label?: string }): Promise<Account>
   /** The account with this label (1 to 100 characters), created on first use. One that could not start is tried again. */
   open(label: string, options?: AccountInit): Promise<Account>
@@ -113,6 +137,7 @@ export interface Accounts extends AsyncIterable<Account> {
   remove(account: Account, op?: Op): Promise<void>
 }
 
+/** Events of an account. */
 export interface AccountEvents {
   /**
    * A message of somebody else, in the order of arrival within a conversation, also those that arrived while this program was down.
@@ -120,28 +145,42 @@ export interface AccountEvents {
    * one; after a crash before that it comes again.
    */
   message: Message
+  /** A member is known to have a message (`sent`: a device of theirs fetched it) or to have seen it (`displayed`). */
   'message:status': { messageId: MessageId; conversation: Conversation; member: AccountUri; status: 'sent' | 'displayed' }
+  /** Somebody began or stopped typing. */
   typing: { conversation: Conversation; from: AccountUri; active: boolean }
   /** Somebody wants to be a contact. Comes again at the next start while neither accepted nor declined. */
   'contact:request': ContactRequest
+  /** The list of contacts changed, here or by the answer of a peer (`confirmed`). */
   contact: { contact: Contact; action: 'added' | 'confirmed' | 'removed' | 'banned' }
+  /** The history of a conversation is here, or the conversation is gone. */
   conversation: { conversation: Conversation; action: 'ready' | 'removed' }
+  /** Somebody else changed the members of a conversation. */
   member: { conversation: Conversation; uri: AccountUri; action: 'added' | 'joined' | 'left' | 'banned' | 'unbanned' }
+  /** A contact appeared, disappeared, or has a link to us. */
   presence: { uri: AccountUri; state: PresenceState }
   /** Our own presence on the DHT. */
   online: { online: boolean }
 }
 
 export interface Account extends Emitter<AccountEvents>, AsyncDisposable {
+  /** The account's id; `jami:` before it makes a link of it. */
   readonly uri: AccountUri
+  /** This device of it. */
   readonly deviceId: DeviceId
+  /** Its name in this profile; nobody else sees it. */
   readonly label: string
   /** True while the device is announced on the DHT. */
   readonly online: boolean
+  /** Contacts, bans and requests. */
   readonly contacts: Contacts
+  /** Conversations that it takes part in. */
   readonly conversations: ConversationList
+  /** Protocols of your own that it serves. */
   readonly channels: Channels
+  /** Whether a peer is there: known for contacts, `offline` for everybody else. */
   readonly presence: { get(peer: PeerLike): PresenceState }
+  /** The display name: `set()` takes up to 1,000 characters, empty for none. It travels with contact requests only. */
   readonly profile: { readonly displayName: string; set(profile: { displayName: string }, op?: Op): Promise<void> }
   /** The account archive, for a Jami client or another node. With `password` it is encrypted. @throws ERR_PASSWORD when the stored one is locked and `currentPassword` does not open it */
   export(options?: { password?: string; currentPassword?: string } & Op): Promise<Uint8Array>
@@ -149,34 +188,49 @@ export interface Account extends Emitter<AccountEvents>, AsyncDisposable {
   ready(op?: Op): Promise<void>
 }
 
+/** Another account, as this one sees it at the time of the call. */
 export interface Contact {
+  /** Its id, which cannot be forged. */
   readonly uri: AccountUri
+  /** What it calls itself; undefined when we were never told. Anybody can take any name. */
   readonly displayName: string | undefined
   /** The other side has accepted (or added us). */
   readonly confirmed: boolean
+  /** Gets no link and is not heard. */
   readonly banned: boolean
 }
 
+/** Somebody who is no contact yet and wants to be one. */
 export interface ContactRequest {
+  /** Who asks. */
   readonly from: Contact
+  /** When it came here. */
   readonly receivedAt: Date
   /** Becomes a contact; resolves with the conversation once its history is here. */
   accept(op?: Op): Promise<Conversation>
+  /** Forgets the request; the other side is not told. With `ban`, it is not heard again. */
   decline(options?: { ban?: boolean } & Op): Promise<void>
 }
 
+/** The contacts of an account, banned ones included. */
 export interface Contacts {
+  /** All of them. */
   list(): Contact[]
   /** @throws ERR_NOT_FOUND when the peer is neither a contact nor banned */
   get(peer: PeerLike): Contact
+  /** Requests neither accepted nor declined. */
   requests(): ContactRequest[]
   /** Makes the 1:1 conversation and sends a contact request, again whenever a device of theirs appears until they answer. */
   add(peer: PeerLike, op?: Op): Promise<Conversation>
+  /** No contact any more; links are closed. The conversation goes with it, unless `ban` keeps the peer out: then it stays. */
   remove(peer: PeerLike, options?: { ban?: boolean } & Op): Promise<void>
+  /** Takes a ban back and makes it a contact again. */
   unban(peer: PeerLike, op?: Op): Promise<void>
 }
 
+/** The conversations of an account; also a loop over them. */
 export interface ConversationList extends AsyncIterable<Conversation> {
+  /** All of them, also those that are still being fetched. */
   list(): Conversation[]
   /** @throws ERR_NOT_FOUND */
   get(id: string): Conversation
@@ -184,6 +238,7 @@ export interface ConversationList extends AsyncIterable<Conversation> {
   with(peer: PeerLike, op?: Op): Promise<Conversation>
 }
 
+/** What may go with a message. */
 export interface SendOptions extends Op {
   /** Id of a message. */
   replyTo?: string
@@ -194,19 +249,30 @@ export interface SendOptions extends Op {
   idempotencyKey?: string
 }
 
+/** Which part of a history; ids of messages as bounds, themselves left out. Without options: everything on the conversation's main line, newest first. */
 export interface HistoryOptions extends Op {
   /** Ids of messages. */
   before?: string
+  /** Only what is newer than this message. */
   after?: string
+  /** Which end comes first; default `newest`. */
   order?: 'newest' | 'oldest'
+  /** Ends after so many. */
   limit?: number
 }
 
+/**
+ * A conversation: a signed history that every member has a copy of. Everything that waits rejects with ERR_NOT_FOUND once it is removed,
+ * and with ERR_CLOSED once the account stops.
+ */
 export interface Conversation {
+  /** Its id; keep it as a string and give it to `conversations.get()`. */
   readonly id: ConversationId
+  /** Between two, or of a group. */
   readonly kind: 'direct' | 'group'
   /** False while an accepted conversation is still being fetched. */
   readonly ready: boolean
+  /** Who takes part, as of now; `invited` have not joined yet. */
   readonly members: readonly { uri: AccountUri; role: MemberRole }[]
   /** Git id of the newest commit. */
   readonly head: MessageId | undefined
@@ -215,10 +281,17 @@ export interface Conversation {
    * characters without NUL; half a surrogate pair becomes U+FFFD, here and in keys and names.
    */
   send(text: string, options?: SendOptions): Promise<TextMessage>
+  /**
+   * Messages and events from storage, one after the other; costs what is read.
+   * @example for await (const message of chat.history({ limit: 50 })) if (message.type === 'text') console.log(message.text)
+   * @throws ERR_NOT_FOUND from the iterator when `before` or `after` is not on the main line
+   */
   history(options?: HistoryOptions): AsyncIterableIterator<Message>
   /** @throws ERR_NOT_FOUND */
   message(id: string, op?: Op): Promise<Message>
+  /** Tells members who are connected now that we are (not) typing. Nothing waits for it. */
   typing(active: boolean): void
+  /** Tells members that we have read up to this message. @throws ERR_NOT_FOUND */
   markRead(upTo: string, op?: Op): Promise<void>
   /** Fetches from every reachable device now. */
   sync(op?: Op): Promise<void>
@@ -226,18 +299,27 @@ export interface Conversation {
   export(directory: string, op?: Op): Promise<void>
 }
 
+/** What all messages have. */
 interface MessageBase {
+  /** Its id; keep it as a string and give it to `conversation.message()`. */
   readonly id: MessageId
+  /** Where it was written. */
   readonly conversation: Conversation
+  /** The account that wrote and signed it. */
   readonly from: AccountUri
   /** Who wrote it, with the name when it is known. */
   readonly author: Contact
+  /** The device that did. */
   readonly device: DeviceId
+  /** Written by this account, on this device or another one. */
   readonly own: boolean
+  /** When its author says it was written, in whole seconds. */
   readonly sentAt: Date
   /** What the peer wrote was longer than 65,536 characters or had too many parts: the rest is left out here. */
   readonly cut: boolean
+  /** The message it answers. */
   readonly replyTo: MessageId | undefined
+  /** `conversation.send()` with `replyTo` set to this message. */
   reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
   /**
    * Resolves when a device of `to` (any other member) is known to have the message (`sent`, the default) or its user has seen
@@ -246,25 +328,35 @@ interface MessageBase {
   delivered(options?: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op): Promise<void>
 }
 
+/** Somebody wrote something. */
 export interface TextMessage extends MessageBase {
+  /** Tells the kinds of messages apart. */
   readonly type: 'text'
+  /** At most 65,536 characters; see `cut`. */
   readonly text: string
 }
 /** Something happened in the conversation. */
 export interface EventMessage extends MessageBase {
+  /** What happened. */
   readonly type: 'initial' | 'member' | 'merge' | 'profile' | 'vote' | 'call'
+  /** The members of the commit, as text. */
   readonly fields: Readonly<Record<string, string>>
 }
 /** A type this version does not know (also files, edits and reactions for now); never dropped. */
 export interface UnknownMessage extends MessageBase {
+  /** Tells the kinds of messages apart. */
   readonly type: 'unknown'
+  /** Its type on the wire. */
   readonly wireType: string
+  /** The members of the commit, as text. */
   readonly fields: Readonly<Record<string, string>>
 }
+/** What a history consists of; `type` tells them apart. The event `message` brings texts and unknown ones. */
 export type Message = TextMessage | EventMessage | UnknownMessage
 
 /** The other end of links and channels. */
 export interface Peer {
+  /** The account. */
   readonly uri: AccountUri
   /** Devices announced now. */
   devices(op?: Op): Promise<DeviceId[]>
@@ -279,13 +371,17 @@ export interface Peer {
 
 /** A Node stream over a channel. There is no half-close on this wire: `end()` ends both directions. */
 export interface Channel extends Duplex {
+  /** The name it was opened with. */
   readonly protocol: string
+  /** The verified device at the other end. */
   readonly remote: { readonly uri: AccountUri; readonly device: DeviceId }
+  /** How the link goes, and where to. */
   readonly path: ChannelPath
   /** The same channel as Web Streams; use either face, not both. */
   web(): { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }
 }
 
+/** Protocols of your own over the authenticated links of the network. */
 export interface Channels {
   /**
    * Serves an SDK protocol: `fn` gets each channel. Name: 1 to 100 of `[A-Za-z0-9._/-]`.
@@ -302,21 +398,31 @@ export interface Channels {
   ): () => void
 }
 
+/** A value of the DHT as programs see it: signatures are verified, encryption is opened. */
 export interface DhtEntry {
+  /** 64 bits, chosen by whoever put it. */
   readonly id: bigint
+  /** At most 65,536 bytes. */
   readonly data: Uint8Array
+  /** Type number of OpenDHT; 0 for data of programs. */
   readonly type: number
+  /** A free text of whoever put it; empty for none. */
   readonly userType: string
   /** Key id of the signing key (an account id or a device's short id); undefined when unsigned. */
   readonly signer: InfoHash | undefined
+  /** It was encrypted for the account given as `as`. */
   readonly encrypted: boolean
 }
 
+/** The distributed hash table: small values under 160-bit keys, kept by whoever is there. Anybody reads and writes; sign what must not be forged. */
 export interface Dht {
+  /** Id of this node; stays the same over restarts of a profile. */
   readonly nodeId: InfoHash
   /** SHA-1 of a text. */
   key(text: string): InfoHash
+  /** A random key. */
   random(): InfoHash
+  /** Whether nodes are known and answer, for each address family. */
   status(): { ipv4: DhtStatus; ipv6: DhtStatus }
   /** Resolves when at least one family is connected. */
   ready(op?: Op): Promise<void>
@@ -324,7 +430,10 @@ export interface Dht {
   bootstrap(...hosts: string[]): Promise<void>
   /** Values at a key, each once, until the search is complete. @param options.as also opens values encrypted for this account's device. @throws ERR_ARGUMENT at the call */
   get(key: InfoHash, options?: { as?: Account; filter?: (value: DhtEntry) => boolean } & Op): AsyncIterableIterator<DhtEntry>
-  /** @param options.as also opens values encrypted for this account's device */
+  /**
+   * Values at a key, those that are there and those that come, and again as `expired` when they are gone; until the signal fires or the
+   * loop is left. @param options.as also opens values encrypted for this account's device
+   */
   listen(key: InfoHash, options?: { as?: Account; signal?: AbortSignal }): AsyncIterableIterator<{ value: DhtEntry; expired: boolean }>
   /**
    * Puts at most 65,536 bytes; nodes keep them for ten minutes, or, when `permanent`, for as long as this node runs (and an hour after a restart, for

@@ -26,6 +26,7 @@ const DAMAGED = 'records.damaged.'
 /** Frames of a rewritten log. */
 const REWRITE_FRAME_BYTES = 4 << 20
 
+/** How a profile in a directory is watched. */
 export interface FileStorageOptions {
   /** Told of what the owner should know and no call fails for: rights that let others read, a damaged part of the log, a lock that was lost. */
   onProblem?: (problem: JamiError) => void

@@ -12,7 +12,7 @@ export interface MemoryContents {
   readonly files: Map<string, Uint8Array>
 }
 
-/** @param contents what an earlier storage kept: a second life of the same node in one process */
+/** In memory, gone with the process. @param contents what an earlier storage kept: a second life of the same node in one process */
 export function memoryStorage(contents: MemoryContents = { records: new Map(), files: new Map() }): Storage {
   const { records, files } = contents
   const directories = new MemoryDirectories(files)

@@ -15,6 +15,7 @@ export type { EncryptionKey }
 const HEADER = 'seal/header'
 const MOVE = 'seal/move'
 
+/** How a sealed storage is watched, and ends. */
 export interface SealedStorageOptions {
   /** Told of records that do not open; no call fails for them until somebody asks for that record. */
   onProblem?: (problem: JamiError) => void

@@ -7,6 +7,7 @@ import { dht } from '@jamikit/dht'
 import { createJamiNode, type NodeOptions } from '../create-node.ts'
 import { isolated } from '../networks.ts'
 
+/** What the simulated network is like. */
 export interface TestNetworkOptions {
   /** Same seed, same story. */
   seed?: number | string
@@ -18,7 +19,9 @@ export interface TestNetworkOptions {
   families?: 4 | 6 | 'both'
 }
 
+/** Whole nodes in memory; ends with `await net[Symbol.asyncDispose]()` (or `await using`). */
 export interface TestNetwork extends AsyncDisposable {
+  /** The time of everything in it; stands still unless you let it pass. */
   readonly clock: ManualClock
   /** The simulated network itself, for what the shortcuts below leave out. */
   readonly network: SimNetwork
@@ -35,6 +38,7 @@ export interface TestNetwork extends AsyncDisposable {
   befriend(a: Account, b: Account): Promise<void>
   /** Cuts the hosts of different groups off from each other. The DHT's other node stays with the last group. */
   partition(...groups: readonly (readonly Account[])[]): void
+  /** Ends a partition. */
   heal(): void
   /** Lets virtual time pass, and everything that falls into it. */
   advance(ms: number): Promise<void>
