@@ -17,6 +17,21 @@ if (!readme.includes(echo)) problems.push('README.md does not show examples/echo
 const codeLines = echo.split('\n').filter((line) => line.trim() !== '').length
 if (codeLines > 12) problems.push(`examples/echo-bot.ts has ${codeLines} lines of code, 12 allowed`)
 
+// limits of packages that core's own test of the guide cannot see
+const limits = readFileSync(join(root, 'docs/guides/limits.md'), 'utf8').split('\n')
+for (const [what, file, name] of [
+  ['links with', 'ice', 'MAX_LINKS_PER_DEVICE'], ['links with', 'ice', 'MAX_LINKS_PER_ACCOUNT'], ['bytes that wait', 'ice', 'RECEIVE_HIGH_BYTES'], ['bytes that wait', 'ice', 'MIN_READ_BYTES_PER_S'],
+  ['one-to-one', 'swarm', 'MAX_WITH_ONE_PEER'], ['conversations of', 'swarm', 'MAX_CONVERSATIONS'], ['a fetch', 'swarm', 'MAX_FETCH_BYTES'], ['a fetch', 'swarm', 'MAX_FETCHED_COMMITS'], ['a fetch', 'swarm', 'MAX_CLONE_BYTES'],
+  ['one commit', 'swarm', 'MAX_COMMIT_BYTES'], ['one commit', 'swarm', 'MAX_TREE_ENTRIES'], ['one commit', 'swarm', 'MAX_TREE_DEPTH'], ['a message of a peer', 'swarm', 'MAX_TEXT_LENGTH'],
+  ['a message of a peer', 'swarm', 'MAX_FIELD_LENGTH'], ['a message of a peer', 'swarm', 'MAX_FIELDS'], ['values of others', 'dht', 'MAX_STORE_BYTES'],
+]) {
+  const [, number = '', , shift = 0] = readFileSync(join(root, `packages/${file}/src/defaults.ts`), 'utf8').match(new RegExp(`const ${name} = ([\\d_]+)( (?:<<|\\*) ([\\d_]+))?`)) ?? []
+  const value = Number(number.replaceAll('_', '')) * (Number(shift) > 100 ? Number(shift) : 2 ** Number(shift))
+  const shown = /BYTES/.test(name) && value >= 1024 ? (value % (1 << 20) === 0 ? `${value >> 20} MiB` : `${value >> 10} KiB`) : value.toLocaleString('en-US')
+  const row = limits.find((line) => line.startsWith(`| ${what}`)) ?? ''
+  if (!new RegExp(`(?<![\\d,])${shown}(?![\\d,]*\\d)`).test(row)) problems.push(`docs/guides/limits.md does not say of "${what}": ${shown} (${name})`)
+}
+
 const dir = join(root, '.tmp', 'snippets')
 rmSync(dir, { recursive: true, force: true })
 mkdirSync(dir, { recursive: true })

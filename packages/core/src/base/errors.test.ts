@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import type { JamiErrorCode } from '../contracts/errors.ts'
 import { argumentError, closedError, codecError, JamiError, limitError, notFoundError } from './errors.ts'
 
 describe('JamiError', () => {
@@ -41,6 +42,14 @@ describe('JamiError', () => {
     const files = ['package.json', ...['core', 'dht', 'ice', 'swarm', 'jamikit'].map((name) => `packages/${name}/package.json`)]
     const pages = files.map((file) => JSON.parse(readFileSync(new URL(file, root), 'utf8')).homepage)
     expect([...new Set(pages.map((page) => `${page}/blob/main/docs/errors.md#err_codec`))]).toEqual([new JamiError('ERR_CODEC', 'x').docsUrl])
+  })
+
+  it('sends its reader to a heading that is there, whatever the code', () => {
+    const root = new URL('../../../../', import.meta.url)
+    const codes = [...readFileSync(new URL('packages/core/src/contracts/errors.ts', root), 'utf8').matchAll(/\| '(ERR_\w+)'/g)].map(([, code]) => code as JamiErrorCode)
+    const headings = [...readFileSync(new URL('docs/errors.md', root), 'utf8').matchAll(/^## (.+)$/gm)].map(([, title = '']) => title.toLowerCase())
+    expect(codes.length).toBeGreaterThan(30)
+    expect(codes.filter((code) => !headings.includes(new URL(new JamiError(code, 'x').docsUrl).hash.slice(1)))).toEqual([])
   })
 
   it('prints under its own name and without what it has not, also after a bundler (which renames classes that name themselves)', () => {
