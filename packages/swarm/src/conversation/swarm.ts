@@ -7,6 +7,7 @@ import type {
 import { parseConversationId } from '@jamikit/core/identity'
 import { ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
+import { CLONE_LIMITS } from '../sync/pack-reader.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type Change, type ConversationEnv } from './conversation.ts'
 import { exportRepository } from './export.ts'
@@ -362,7 +363,7 @@ export class SwarmConversations implements Conversations {
 
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false })
+    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
     if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
     try {
       if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
