@@ -124,3 +124,5 @@ export const STORAGE_RETRY_MAX_MS = 60_000
 export const MERGED_BY_PEER_MS = 300
 /** Conversations whose answers to fetches are kept. */
 export const MAX_ANSWER_CACHES = 64
+/** Objects that were read lately, of all conversations of an account. */
+export const CACHE_BYTES = 8 << 20

@@ -1,12 +1,13 @@
 // Fetches that fail: whose fault it is decides whether, when and how often they are tried again, and who is told.
 import { JamiError, silentLogger, Tasks } from '@jamikit/core/base'
+import { concatBytes } from '@jamikit/core/codec'
 import type { Channel, ConnectionManager, ConversationId } from '@jamikit/core/contracts'
 import { channelPair, ManualClock, SeededRandom, testPeer } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { alice, bob, pair, problems } from '../../test/harness.ts'
 import { memoryFiles } from '../../test/memory.ts'
 import { FETCH_RETRIES } from '../defaults.ts'
-import { pkt } from '../sync/pkt-line.ts'
+import { FLUSH, pkt } from '../sync/pkt-line.ts'
 import type { Conversation } from './conversation.ts'
 import { Fetching } from './fetching.ts'
 
@@ -32,6 +33,8 @@ async function fetchingFrom(answer: () => Promise<Channel>) {
 const failing = (code: 'ERR_LINK_LOST' | 'ERR_STORAGE_IO') => async (): Promise<Channel> => {
   throw new JamiError(code, 'it fails')
 }
+
+const GARBAGE = concatBytes(pkt('garbage'), FLUSH)
 
 /** A server that says this and nothing else. */
 const saying = (bytes: Uint8Array) => async (): Promise<Channel> => {
@@ -68,7 +71,7 @@ describe('a fetch that fails', () => {
   })
 
   it('by what the peer sends is told, and not fetched again from that device with every notice', async () => {
-    const a = await fetchingFrom(saying(pkt('garbage')))
+    const a = await fetchingFrom(saying(GARBAGE))
     for (let i = 0; i < 100; i++) {
       a.request()
       await a.clock.advance(100)
@@ -82,7 +85,7 @@ describe('a fetch that fails', () => {
   })
 
   it('ends for whoever waits for it, refused or not, and when the account stops', async () => {
-    const a = await fetchingFrom(saying(pkt('garbage')))
+    const a = await fetchingFrom(saying(GARBAGE))
     await a.clock.run(a.fetching.whenFetched(a.ours, bob.accountId, bob.deviceId))
     await a.clock.run(a.fetching.whenFetched(a.ours, bob.accountId, bob.deviceId))
     const b = await fetchingFrom(() => new Promise(() => {}))
