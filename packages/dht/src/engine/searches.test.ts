@@ -94,6 +94,19 @@ describe('a node that listens at many keys', () => {
     expect(keys.every((key) => heard.has(key))).toBe(true)
   })
 
+  it('does not listen any more to one that answers a search without a token', () => {
+    const p = new Probe()
+    p.answering.set('10.9.0.1|4222', idOf(77))
+    p.engine.addBootstrap([at('10.9.0.1', 4222)], p.now)
+    p.run(1000)
+    p.answering.clear()
+    p.engine.run(anyKey(), listening, p.now)
+    const find = p.requests('find').at(-1)?.m
+    expect(p.outcome('ping', { id: idOf(77) }, at('10.9.0.1', 4222))).toBe('ok')
+    p.pong(find ?? { tid: 0 }, at('10.9.0.1', 4222), idOf(77), { token: new Uint8Array(0) })
+    expect(p.outcome('ping', { id: idOf(77) }, at('10.9.0.1', 4222))).toBe('silence')
+  })
+
   it('the closest searches are those by distance', () => {
     const { all, keys, asked } = searches(300)
     const node = newNode(anyKey(), at('10.0.0.1'), 1)

@@ -107,6 +107,9 @@ describe('certificates', () => {
   it('a renewal replaces it when its signature was checked, not before', () => {
     const renewed = certificate(`${pem}\n`) // other bytes, the same certificates
     expect([mayReplace(real, renewed, true), mayReplace(real, renewed, false), mayReplace(clear(1n, 'x'), renewed, true)]).toEqual([true, false, false])
+    const [leaf] = chain
+    const elsewhere = certificate(chainToPem([leaf, ...testIdentity(1).device.chain.slice(1)] as unknown as typeof chain)) // certified by somebody else
+    expect([mayReplace(real, elsewhere, true), mayReplace(elsewhere, real, true)]).toEqual([false, false])
     const p = new Probe()
     const put = (value: Value, vouched?: ReadonlySet<Value>) => {
       const { datagrams } = p.request('put', { h: deviceShortId, values: [value], token: p.token(at('10.6.0.1')) })
