@@ -18,8 +18,9 @@ async function freePort(): Promise<number> {
 }
 
 async function newcomer(name: string, node: JamiNode): Promise<Account> {
-  tell(name, 'makes an account: three RSA keys of 4096 bits')
+  tell(name, 'makes an account and waits for three RSA keys of 4096 bits, some seconds of another thread')
   const account = await node.accounts.open(name.toLowerCase(), { displayName: name })
+  tell(name, 'has its keys and waits for the DHT to take its announcement')
   await account.ready({ timeoutMs: 20_000 })
   tell(name, `is jami:${account.uri}, announced on the DHT`)
   account.on('message', (message) => message.type === 'text' && tell(name, `reads    "${message.text}"`))

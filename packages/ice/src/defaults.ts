@@ -79,7 +79,9 @@ export const LOOKUPS_PER_MINUTE = 240
 export const LOOKUP_TIMEOUT_MS = 10_000
 /** Devices whose requests, or refusals, are counted. */
 export const MAX_COUNTED_DEVICES = 10_000
+/** Links with a device, and with all devices of an account: it may make as many as it likes. */
 export const MAX_LINKS_PER_DEVICE = 4
+export const MAX_LINKS_PER_ACCOUNT = 32
 /** A device that answers and with which no link stays is asked again at once, then after this long, ms, then twice as long and so on. */
 export const REDIAL_FIRST_MS = 1_000
 export const REDIAL_MAX_MS = 30_000

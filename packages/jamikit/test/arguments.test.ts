@@ -1,6 +1,6 @@
 // Every argument of every public method is checked at the call, also in plain JavaScript. The table cannot be incomplete: a method of
-// the API, a parameter of it or one of its options that is missing here is a type error. (The DHT: node/public-dht.ts of core.)
-import type { Account, Accounts, ContactRequest, Contacts, Conversation, ConversationList, JamiNode, Peer, TextMessage } from '@jamikit/core'
+// the API, a parameter of it or one of its options that is missing here is a type error.
+import type { Account, Accounts, ContactRequest, Contacts, Conversation, ConversationList, JamiNode, Peer, PublicDht, TextMessage } from '@jamikit/core'
 import { createJamiNode, isolated } from 'jamikit'
 import { createTestNetwork, type TestNetwork } from 'jamikit/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -38,6 +38,8 @@ const SIGNAL: Bad = [7, 'abort', null, {}, new AbortController()]
 const MS: Bad = [-1, Number.NaN, '5', null, {}, 5n]
 const EVENT: Bad = ['mesage', '', 'constructor', '__proto__', 7, null, {}]
 const ACCOUNT: Bad = [7, 'main', null, {}, { uri: 'a'.repeat(40) }]
+/** The DHT finds out when it needs the account's key. */
+const ACCOUNT_LIKE: Bad = [7, 'main', null, true]
 const whole = (max: number): Bad => [-1, 1.5, Number.NaN, '1', null, max + 1]
 const OP = { signal: SIGNAL, timeoutMs: MS }
 const NAME = maybeEmpty(1000)
@@ -120,6 +122,16 @@ const channels: Rows<Account['channels']> = {
     options: { allow: ['anyone', '', 7, null, {}], maxPerPeer: [0, ...whole(65_535)] },
   }),
 }
+const dht: Rows<PublicDht, 'random' | 'status' | 'bootstrap'> = {
+  key: (it) => ({ call: it.key.bind(it), good: () => ['text'], bad: [[7, null, {}, true]], options: undefined, async: false }),
+  ready: (it) => ({ call: it.ready.bind(it), good: () => [], bad: [], options: OP, async: true }),
+  get: (it) => ({ call: it.get.bind(it), good: () => [stranger], bad: [ID], options: { ...OP, as: ACCOUNT_LIKE, filter: FUNCTION }, async: false }),
+  listen: (it) => ({ call: it.listen.bind(it), good: () => [stranger], bad: [ID], options: { signal: SIGNAL, as: ACCOUNT_LIKE }, async: false }),
+  put: (it) => ({
+    call: it.put.bind(it), good: () => [stranger, 'data'], bad: [ID, [7, null, {}, [1], 'x'.repeat(65_537), new Uint8Array(65_537)]], async: true,
+    options: { ...OP, permanent: BOOLEAN, sign: ACCOUNT_LIKE, encryptTo: DEVICE, userType: [7, null, {}], id: [7, '7', -1n, 1n << 64n, null], seq: [-1, 1.5, '1', null] },
+  }),
+}
 
 let net: TestNetwork
 let alice: Account
@@ -148,7 +160,7 @@ const tables: [string, () => unknown, object][] = [
   ['node', () => net.node(alice), node], ['accounts', () => net.node(alice).accounts, accounts], ['account', () => alice, account],
   ['presence', () => alice.presence, presence], ['profile', () => alice.profile, profile], ['contacts', () => alice.contacts, contacts], ['request', () => request, requestRows],
   ['conversations', () => alice.conversations, conversations], ['conversation', () => conversation, conversationRows], ['message', () => message, messageRows],
-  ['peer', () => net.node(alice).connect(bob.uri), peer], ['channels', () => alice.channels, channels],
+  ['peer', () => net.node(alice).connect(bob.uri), peer], ['channels', () => alice.channels, channels], ['dht', () => net.node(alice).dht, dht],
 ]
 const cases = tables.flatMap(([name, object, rows]) => Object.entries(rows as Record<string, (object: unknown) => AnyRow>).map(([method, row]) => [`${name}.${method}()`, () => row(object())] as const))
 

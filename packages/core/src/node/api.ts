@@ -235,6 +235,8 @@ interface MessageBase {
   readonly device: DeviceId
   readonly own: boolean
   readonly sentAt: Date
+  /** What the peer wrote was longer than 65,536 characters or had too many parts: the rest is left out here. */
+  readonly cut: boolean
   readonly replyTo: MessageId | undefined
   reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
   /**

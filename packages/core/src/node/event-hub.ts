@@ -9,7 +9,7 @@ import type { Op } from '../contracts/service.ts'
 import type { Emitter } from './api.ts'
 
 /** Events that wait in `events()` for a reader. */
-const BUFFER_SIZE = 1000
+export const BUFFER_SIZE = 1000
 export const MAX_BUFFER_SIZE = 1_000_000
 
 type Listener<M> = { [K in keyof M]?: Set<(payload: M[K]) => unknown> }

@@ -2,6 +2,7 @@
 // conversations and messages look like to a program.
 import { describe, expect, it, vi } from 'vitest'
 import { JamiError } from '../base/errors.ts'
+import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
 import type { ConversationEntry } from '../contracts/conversations.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
@@ -171,6 +172,26 @@ describe('an account that cannot start', () => {
   })
 })
 
+describe('an account whose record cannot be read', () => {
+  it('is told as `error` and keeps its label; the others start', async () => {
+    const w = world()
+    const storage = testStorage()
+    const node = await w.node({ storage })
+    const [good, bad] = [await w.run(node.accounts.open('good')), await w.run(node.accounts.open('bad'))]
+    await w.run(node.close())
+    const key = `accounts/${bad.uri}/identity`
+    const record = decodeMsgpack((await storage.get(key)) ?? new Uint8Array(0)) as Map<string, unknown>
+    await storage.batch([{ key, value: encodeMsgpack({ ...Object.fromEntries(record), chain: 'no certificate' } as never) }])
+    const again = await w.node({ storage: memoryStorageOf(storage) })
+    const errors: unknown[] = []
+    again.on('error', ({ error, source }) => errors.push([error.code, source]))
+    await w.clock.settle()
+    expect([errors, again.accounts.list().map(({ uri }) => uri)]).toEqual([[['ERR_STORAGE_CORRUPT', 'account bad']], [good.uri]])
+    await expect(w.run(again.accounts.open('bad'))).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
+    await closeAll(w, again)
+  })
+})
+
 describe('accounts by label', () => {
   it('are listed, found, made once, and removed; a label that is not there is ERR_NOT_FOUND', async () => {
     const w = world()
@@ -287,6 +308,17 @@ describe('contacts and conversations', () => {
     const got = await f.run(arriving)
     expect(got.author).toEqual(f.bob.contacts.get(f.alice.uri))
     expect(got.author.displayName).toBe('Alice')
+    await closeAll(f, f.hers, f.his)
+  })
+})
+
+describe('what a peer wrote', () => {
+  it.each([['not an id', undefined], ['A'.repeat(40), undefined], ['a'.repeat(41), undefined], ['a'.repeat(40), 'a'.repeat(40)]])('as reply-to %s is shown as %s', async (written, shown) => {
+    const f = await friends()
+    const { conversations } = (f.bob as PublicAccount).local
+    const entry = await f.run(conversations.entry(f.hisChat.id, f.hisChat.head as MessageId))
+    conversations.entry = async () => ({ ...(entry as ConversationEntry), type: 'text/plain', fields: { body: 'x', 'reply-to': written } })
+    expect((await f.run(f.hisChat.message('b'.repeat(40)))).replyTo).toBe(shown)
     await closeAll(f, f.hers, f.his)
   })
 })

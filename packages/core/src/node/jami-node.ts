@@ -29,7 +29,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     super({
       clock: env.clock, what: 'the node', events: { state: true, error: true },
       onError: (error, event) => {
-        if (event !== 'error') return this.#problems.report(error, `listener of ${event}`)
+        if (event !== 'error') return this.report(error, `listener of ${event}`)
         env.logger.error({ err: error }, 'a listener of error failed')
         env.warn('JAMI_ERROR_LISTENER', `a listener of the 'error' of a Jami node failed: ${error instanceof Error ? error.stack : String(error)}`)
       },
@@ -38,7 +38,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     this.#problems = new Problems({
       clock: env.clock, logger: env.logger, warn: env.warn, listeners: () => this.count('error'), emit: (payload) => void this.emit('error', payload),
     })
-    this.accounts = new AccountRegistry(env, (error, source) => this.#problems.report(error, source))
+    this.accounts = new AccountRegistry(env, (error, source) => this.report(error, source))
     this.dht = new PublicDht({
       dht: env.dht, clock: env.clock, random: env.random,
       identityOf: (account) => this.accounts.own(account).local.record.device,

@@ -1,11 +1,12 @@
-// Bounds of what programs may give, in one place; docs/guides/limits.md has them for readers. Proof: node/jami-node.test.ts.
+// Bounds of what programs may give, in one place; docs/guides/limits.md has them for readers. Proof: node/limits.test.ts.
+import { MAX_DISPLAY_NAME } from '../account/account-record.ts'
 import { type Check, is, OP, type Shape } from '../base/arguments.ts'
 
 /** One text on the wire; the message itself is a git commit. */
 export const MAX_TEXT_LENGTH = 65_536
 export const MAX_KEY_LENGTH = 200
 export const MAX_LABEL_LENGTH = 100
-export const MAX_NAME_LENGTH = 1000
+export const MAX_NAME_LENGTH = MAX_DISPLAY_NAME
 export const MAX_PASSWORD_LENGTH = 1024
 export const MAX_PATH_LENGTH = 4096
 export const MAX_ACCOUNTS = 1000

@@ -4,7 +4,7 @@ import { JamiError } from '../base/errors.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
 import type { Logger } from '../contracts/logger.ts'
 
-const MAX_EARLY = 100
+export const MAX_EARLY = 100
 const MAX_KINDS = 20
 const HINT = "Register node.on('error', ({ error, source }) => …) to handle such errors. More of this kind are not printed."
 

@@ -10,7 +10,7 @@ import type { Channel, Channels } from './api.ts'
 import { channelStream, PROTOCOL_SCHEME, protocolOf } from './channel-stream.ts'
 import { PROTOCOL } from './limits.ts'
 
-const MAX_CHANNELS_PER_PEER = 16
+export const MAX_CHANNELS_PER_PEER = 16
 const OPTIONS = { allow: is.either(is.oneOf('contacts', 'own-devices'), is.function), maxPerPeer: is.whole(1, 65_535) }
 
 interface ProtocolHandler {

@@ -28,6 +28,7 @@ export function messageOf(entry: ConversationEntry, env: MessageEnv): Message {
     device: entry.device,
     own: env.own,
     sentAt: new Date(entry.timeMs),
+    cut: entry.cut ?? false,
     replyTo: replyTo !== undefined && /^[0-9a-f]{40}$/.test(replyTo) ? (replyTo as MessageId) : undefined,
     reply: env.reply,
     delivered: env.delivered,

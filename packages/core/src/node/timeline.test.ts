@@ -269,6 +269,22 @@ describe('listeners and loops together', () => {
     expect(kept.acknowledged).toEqual(['1'])
   })
 
+  it('what a loop that leaves was offered and had not taken yet is for the others, too', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['r'])
+    kept.waiting.set(blue, ['b'])
+    const t = timeline(kept)
+    const loop = t.timeline.read()
+    await loop.next() // holds one of them, the other is offered
+    await turn()
+    for (const { settle } of t.calls) settle.resolve()
+    await turn()
+    expect(kept.acknowledged).toEqual([])
+    await loop.return?.()
+    await turn()
+    expect(kept.acknowledged.sort()).toEqual(['b', 'r'])
+  })
+
   it('a loop that leaves does not hold up the others, who decide; nobody gets the message twice', async () => {
     const kept = new Kept()
     kept.waiting.set(red, ['1', '2'])
@@ -301,6 +317,31 @@ describe('storage', () => {
     t.timeline.wake(red)
     await t.clock.advance(60_000)
     expect([t.names(), kept.acknowledged, t.errors.length]).toEqual([['1', '2'], ['1'], 8])
+  })
+
+  it('that has not answered yet: what is handled is not handed over again, whatever wakes the conversation', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['1'])
+    const write = deferred<void>()
+    const acknowledge = kept.acknowledge.bind(kept)
+    kept.acknowledge = async (id, message) => {
+      await write.promise
+      return acknowledge(id, message)
+    }
+    const t = timeline(kept)
+    t.timeline.wake(red)
+    await turn()
+    t.calls[0]?.settle.resolve()
+    await turn()
+    for (let i = 0; i < 3; i++) {
+      t.timeline.wake(red)
+      await turn()
+    }
+    write.resolve()
+    await turn()
+    t.timeline.wake(red)
+    await turn()
+    expect([t.names(), kept.acknowledged]).toEqual([['1'], ['1']])
   })
 
   it(`that refuses for long lets ${MAX_UNDER_WAY} messages of the conversation be handled and no more`, async () => {
@@ -393,6 +434,28 @@ describe('stop()', () => {
     work.resolve()
     await Promise.all([stopping, loop])
     expect([seen, kept.acknowledged]).toEqual([['1'], ['1']])
+  })
+
+  it('resolves when what was handled meanwhile is on disk, and not before', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['1'])
+    const write = deferred<void>()
+    const acknowledge = kept.acknowledge.bind(kept)
+    kept.acknowledge = async (id, message) => {
+      await write.promise
+      return acknowledge(id, message)
+    }
+    const t = timeline(kept)
+    t.timeline.wake(red)
+    await turn()
+    let stopped = false
+    const stopping = t.timeline.stop().then(() => { stopped = true })
+    t.calls[0]?.settle.resolve()
+    await turn()
+    expect(stopped).toBe(false)
+    write.resolve()
+    await stopping
+    expect(kept.acknowledged).toEqual(['1'])
   })
 
   it('gives what storage refused one more attempt, and what it refuses then comes again', async () => {

@@ -95,6 +95,19 @@ describe('read pressure', () => {
     t.pressure.close()
   })
 
+  it('patience is not saved up: whoever read much before has no longer than anybody else', async () => {
+    const t = one()
+    const a = t.channel()
+    t.change(a, RECEIVE_HIGH_BYTES + 1)
+    for (let i = 0; i < 1000; i++) {
+      t.change(a, -RECEIVE_HIGH_BYTES)
+      t.change(a, RECEIVE_HIGH_BYTES)
+    }
+    await t.clock.advance(STALL_MS)
+    await t.clock.advance(STALL_MS)
+    expect(t.ended).toEqual([a])
+  })
+
   it('many channels below their own bound are bounded together; the fullest go first, until half of the room is free', async () => {
     const t = one()
     const channels = Array.from({ length: 1000 }, () => t.channel())

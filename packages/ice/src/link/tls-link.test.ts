@@ -193,6 +193,32 @@ describe('a peer that shows', () => {
     expect([t.manager.links(), t.accepted, t.ups()]).toEqual([[], [], 0])
   })
 
+  it('ICE-48 however exactly we close it in the moment in which its link is made, no link is left', async () => {
+    for (let jobs = 0; jobs < 16; jobs++) {
+      let looked = 0
+      const close = { now: () => {} }
+      const allowsLink = () => {
+        if (++looked === 2) {
+          let wait = Promise.resolve()
+          for (let i = 0; i < jobs; i++) wait = wait.then(() => {})
+          void wait.then(() => close.now())
+        }
+        return true
+      }
+      const t = await met({ policy: { allowsLink, classOf: () => 'contact' } })
+      close.now = () => void t.manager.closePeer(peer.deviceId)
+      const { over, socket } = t.raw.secure(t.connection)
+      await lab.clock.advance(3000)
+      expect([jobs, looked, t.manager.links()]).toEqual([jobs, 2, []])
+      socket.destroy()
+      await lab.drive(over)
+      await lab.drive(t.manager.stop())
+      await lab.drive(t.raw.end())
+      await lab.end()
+      lab = new Lab()
+    }
+  })
+
   it('ICE-S1 nothing is delivered while the chain is being looked at', async () => {
     let decide = () => {}
     const looking = new Promise<void>((resolve) => {
@@ -297,6 +323,29 @@ describe('a link', () => {
     expect(sent(t.got, encodeChannelRequest('slow:x', 0x8001, STATE.decline))).toBe(true)
     t.socket.destroy()
     await lab.drive(t.over)
+  })
+
+  it('a channel that its handler takes when the link is gone already counts for nothing', async () => {
+    const t = await linked()
+    let decide = (_yes: boolean) => {}
+    const asked: string[] = []
+    t.manager.handle('slow', { limit: () => ({ of: 'all', max: 1 }), accept: (name) => (asked.push(name), new Promise<boolean>((resolve) => { decide = resolve })), open: () => {} })
+    await t.open('slow:1', 0x8000)
+    t.socket.destroy()
+    t.connection.destroy()
+    await settle()
+    decide(true)
+    await settle()
+    expect([asked, t.manager.links()]).toEqual([['slow:1'], []])
+    const raw = new RawPeer(lab, peer, await lab.dht(), 'again')
+    raws.push(raw)
+    const { socket, over } = raw.secure(await lab.drive(raw.connect(own, 78)))
+    await settle()
+    socket.write(encodeChannelRequest('slow:2', 0x8000, STATE.request))
+    await settle()
+    expect(asked).toEqual(['slow:1', 'slow:2'])
+    socket.destroy()
+    await lab.drive(over)
   })
 
   it('ICE-26 our own channels as TLS client begin with id 1', async () => {

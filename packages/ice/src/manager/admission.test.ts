@@ -53,12 +53,16 @@ describe('admission', () => {
     const results = Array.from({ length: REQUESTS_PER_DEVICE_MINUTE + 5 }, () => ask(peer(1), 0))
     expect(results.filter(Boolean).length).toBe(REQUESTS_PER_DEVICE_MINUTE)
     expect([ask(peer(1, 2), 0), ask(peer(1), 60_000)]).toEqual([true, true])
-    // neither strangers nor a few other devices make it forgotten
+    // neither strangers nor a few other devices make it forgotten: when there is no more room the one goes that asked longest ago
     const again = new Admission()
-    for (let i = 0; i <= REQUESTS_PER_DEVICE_MINUTE; i++) again.enter(peer(1), 'contact', 0)?.()
+    const exhaust = (p: PeerIdentity) => {
+      for (let i = 0; i < REQUESTS_PER_DEVICE_MINUTE; i++) again.enter(p, 'contact', 0)?.()
+    }
+    exhaust(peer(3))
+    exhaust(peer(1))
     for (let i = 0; i < 2 * MAX_COUNTED_DEVICES; i++) again.enter(peer(2, i), 'stranger', 0)?.()
     for (let i = 0; i < MAX_COUNTED_DEVICES - 1; i++) again.enter(peer(2, i), 'contact', 0)?.()
-    expect(again.enter(peer(1), 'contact', 0)).toBeUndefined()
+    expect([again.enter(peer(1), 'contact', 0), again.enter(peer(3), 'contact', 0) === undefined]).toEqual([undefined, false])
   })
 
   it('look-ups are bounded at once and in a minute', () => {

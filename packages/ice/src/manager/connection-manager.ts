@@ -162,7 +162,6 @@ export class Manager implements ConnectionManager {
 
   /** They ask: ICE controlling, TLS client. */
   async #negotiate(peer: PeerIdentity, { request, short }: Heard, signal: AbortSignal): Promise<void> {
-    this.#dialler.forgive(peer.deviceId)
     const remote = parseIceDescription(request.iceMessage)
     const session = new IceSession(this.#env, true)
     try {
@@ -183,11 +182,6 @@ export class Manager implements ConnectionManager {
       const { connection, controlling, kind } = await session.connect(remote)
       this.#context ??= tlsContext(this.#env.identity)
       const { socket, peer } = await secureLink(this.#env, connection, { client: controlling, context: this.#context, signal, verify: (chain) => this.#verify(chain, expected) })
-      if (signal.aborted) {
-        socket.destroy()
-        connection.destroy()
-        throw abortError(signal)
-      }
       const link = new Link({
         env: this.#env, socket, connection, peer, id, client: controlling, kind,
         onRequest: (name) => this.#requests.decide(peer, name),

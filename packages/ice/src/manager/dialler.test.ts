@@ -41,6 +41,13 @@ describe('a peer that refuses us', () => {
     expect(lab.clock.now() - before).toBeLessThan(3000)
   })
 
+  it('or whom we refuse when TLS shows who it is, is not asked in a loop', async () => {
+    const a = await lab.side(0, { certificates: { pin: () => Promise.reject(new JamiError('ERR_DEVICE_REVOKED', 'gone')) } })
+    const b = await lab.side(1)
+    const refused = await insist(() => a.manager.openChannel(b.self.deviceId, 'msg:x'), 300_000)
+    expect(refused).toBeLessThan(300_000 / REDIAL_MAX_MS + 10)
+  })
+
   it('by closing each new link at once is not asked in a loop, either', async () => {
     const a = await lab.side(0)
     const b = await lab.side(1)

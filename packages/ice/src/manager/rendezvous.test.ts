@@ -6,7 +6,7 @@ import { testIdentity, testStorage } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
-import { MAX_LOOKUPS, NEGOTIATIONS, REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
+import { LOOKUP_TIMEOUT_MS, MAX_LOOKUPS, NEGOTIATIONS, REQUESTS_PER_DEVICE_MINUTE } from '../defaults.ts'
 import { parseIceDescription } from '../wire/ice-text.ts'
 import { encodePeerRequest, USER_TYPE } from '../wire/peer-request.ts'
 
@@ -167,8 +167,10 @@ describe('being asked', () => {
     const counting = { ...storage, get: storage.get.bind(storage), keys: storage.keys.bind(storage), batch: (ops: readonly StorageOp[]) => (written += ops.length, storage.batch(ops)) } as Storage
     let looking = 0
     let most = 0
+    const allowedMs = new Set<number | undefined>()
     const find = async (_: DeviceId, op?: Op) => {
       most = Math.max(most, ++looking)
+      allowedMs.add(op?.timeoutMs)
       await delay(lab.clock, 60_000, op?.signal).finally(() => looking--)
       return undefined
     }
@@ -187,7 +189,7 @@ describe('being asked', () => {
     await lab.clock.runUntil(() => contact.answers().length > 0)
     expect(lab.clock.now() - before).toBeLessThan(1000)
     await lab.clock.advance(60_000)
-    expect([most, written]).toEqual([MAX_LOOKUPS, 1])
+    expect([most, written, [...allowedMs]]).toEqual([MAX_LOOKUPS, 1, [LOOKUP_TIMEOUT_MS]])
   })
 
   it('ICE-S2 a contact has its share of negotiations, and others are served beside it; an id that found no room may come again', async () => {

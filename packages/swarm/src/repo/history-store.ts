@@ -48,11 +48,14 @@ export class HistoryStore implements ObjectReader {
   readonly #parts: HistoryStoreParts
   readonly #cache: CachePart
   #ref: Oid | undefined
+  /** A seal was cut off or failed: it may have packed already what is still in the journal. */
+  #again: boolean
 
   constructor(parts: HistoryStoreParts) {
     this.#parts = parts
     this.#cache = (parts.cache ?? new ObjectCache(CACHE_BYTES)).part()
     this.#ref = parts.ref
+    this.#again = parts.journal.objects.size > 0
   }
 
   async read(oid: Oid): Promise<GitObject | undefined> {
@@ -152,8 +155,9 @@ export class HistoryStore implements ObjectReader {
         this.#parts.onProblem(damagedObject(oid))
         journal.forget(oid)
       }
-      for (const entry of entries) if (!(await packs.has(entry[0]))) fresh.push(entry) // a seal that was cut off may have packed it
+      for (const entry of entries) if (!this.#again || !(await packs.has(entry[0]))) fresh.push(entry)
     }
+    this.#again = true
     if (fresh.length > 0) await packs.write(fresh.length, fresh)
     const appended = graph.rows > graphFile.mark.rows ? await graphFile.append(graph) : undefined
     if (this.#ref !== head) await files.write(MAIN, mainRef(head))
@@ -164,6 +168,7 @@ export class HistoryStore implements ObjectReader {
     frame.head(head)
     await journal.reset(frame)
     if (appended) graphFile.commit(appended)
+    this.#again = false
     packs.tidy()
   }
 }

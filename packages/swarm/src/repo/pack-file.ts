@@ -18,6 +18,8 @@ export const PACKS = 'objects/pack'
 /** Entries of packs of our own disk may build on this many others (`git gc --aggressive` makes 50). */
 const MAX_DEPTH = 4 * MAX_DELTA_DEPTH
 const READ_BYTES = 1 << 20
+/** Read at once, around an entry; kept as long as the memory is not needed for something else. */
+const WINDOW_BYTES = 64 << 10
 
 export interface RawEntry {
   readonly header: EntryHeader
@@ -32,6 +34,9 @@ export class PackFile {
   readonly #files: FileTree
   readonly #clock: Pick<Clock, 'track'>
   #index: Promise<PackIndex> | undefined
+  #known: PackIndex | undefined
+  #size: number | undefined
+  #window: { around: number; bytes: WeakRef<Uint8Array> | undefined } = { around: 0, bytes: undefined }
 
   constructor(files: FileTree, clock: Pick<Clock, 'track'>, name: string) {
     this.#files = files
@@ -47,9 +52,17 @@ export class PackFile {
     return `${PACKS}/pack-${this.name}.idx`
   }
 
+  /** The index when it was read already. */
+  get known(): PackIndex | undefined {
+    return this.#known
+  }
+
   /** Read at the first call. @throws ERR_STORAGE_CORRUPT */
   index(): Promise<PackIndex> {
-    this.#index ??= this.#load().catch((error: unknown) => {
+    this.#index ??= this.#load().then((index) => {
+      this.#known = index
+      return index
+    }, (error: unknown) => {
       this.#index = undefined
       throw error
     })
@@ -66,7 +79,8 @@ export class PackFile {
   async writeIndex(entries: Iterable<{ oid: Oid; offset: number; crc: number }>, packName: string): Promise<void> {
     const bytes = await encodePackIndex(entries, packName, new Turns(this.#clock))
     await this.#files.write(this.indexPath, bytes)
-    this.#index = Promise.resolve(new PackIndex(bytes))
+    this.#known = new PackIndex(bytes)
+    this.#index = Promise.resolve(this.#known)
   }
 
   /** Makes a lost or damaged index anew from the pack itself. @throws ERR_STORAGE_CORRUPT when that is damaged, too */
@@ -94,18 +108,29 @@ export class PackFile {
     }
   }
 
-  async find(id: Uint8Array): Promise<number> {
-    return (await this.index()).find(id)
-  }
-
   async raw(row: number): Promise<RawEntry> {
     const index = await this.index()
     const offset = index.offset(row)
-    const end = index.next(offset) ?? ((await this.#files.size(this.path)) ?? 0) - PACK_TRAILER_BYTES
-    if (end <= offset) throw this.damaged('it is shorter than its index')
-    const bytes = await this.#files.read(this.path, { start: offset, length: end - offset })
-    if (bytes?.length !== end - offset) throw this.damaged('it is shorter than its index')
+    this.#size ??= await this.#files.size(this.path)
+    const size = (this.#size ?? 0) - PACK_TRAILER_BYTES
+    const end = index.next(offset) ?? size
+    if (end <= offset || end > size) throw this.damaged('it is shorter than its index')
+    const bytes = await this.#bytes(offset, end, size)
     return this.entry(index, row, offset, bytes)
+  }
+
+  /** With what lies around it: histories are read in the order in which they were written, or in the other one. */
+  async #bytes(start: number, end: number, size: number): Promise<Uint8Array> {
+    const { around, bytes: weak } = this.#window
+    const known = weak?.deref()
+    if (known && start >= around && end <= around + known.length) return known.subarray(start - around, end - around)
+    const wide = end - start < WINDOW_BYTES / 4
+    const from = wide ? Math.max(0, Math.min(start - WINDOW_BYTES / 2, size - WINDOW_BYTES)) : start
+    const to = wide ? Math.min(size, from + WINDOW_BYTES) : end
+    const bytes = await this.#files.read(this.path, { start: from, length: to - from })
+    if (bytes?.length !== to - from) throw this.damaged('it is shorter than its index')
+    if (wide) this.#window = { around: from, bytes: new WeakRef(bytes) }
+    return bytes.subarray(start - from, end - from)
   }
 
   /** @throws ERR_STORAGE_CORRUPT when the bytes are not those that were indexed */

@@ -1,7 +1,7 @@
 // Pack index v2: which object lies where in a pack, with CRC-32 of each entry. Pure. git's pack-format, version 2.
 // Proof: repo/pack-index.test.ts (the bytes of `git index-pack`, refusal table).
 import { JamiError, limitError } from '@jamikit/core/base'
-import { compareBytes, equalBytes, fromHex, toHex } from '@jamikit/core/codec'
+import { equalBytes, fromHex, toHex } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
 import type { Turns } from '../sync/turns.ts'
 import type { Oid } from './object.ts'
@@ -94,12 +94,21 @@ export class PackIndex {
     let high = this.#view.getUint32(FANOUT + first * 4)
     while (low < high) {
       const middle = (low + high) >> 1
-      const d = compareBytes(this.id(middle), id)
+      const d = this.#compare(middle, id)
       if (d === 0) return middle
       if (d < 0) low = middle + 1
       else high = middle
     }
     return -1
+  }
+
+  #compare(row: number, id: Uint8Array): number {
+    const at = IDS + row * 20
+    for (let i = 0; i < 20; i++) {
+      const d = (this.#bytes[at + i] as number) - (id[i] as number)
+      if (d !== 0) return d
+    }
+    return 0
   }
 
   id(row: number): Uint8Array {

@@ -1,6 +1,7 @@
 // Packs of one repository: written as git reads them, merged while they are small, read while they are merged. docs/protocol/04 §1.1.
 import { deflateSync } from 'node:zlib'
 import { utf8 } from '@jamikit/core/codec'
+import type { FileTree } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
 import { onDisk } from '../../test/disk.ts'
 import { memoryFiles } from '../../test/memory.ts'
@@ -129,3 +130,19 @@ function wrapped(pack: Awaited<ReturnType<typeof received>>) {
     read: (oid: Oid) => pack.read(oid), stat: (oid: Oid) => pack.stat(oid), packed: (oid: Oid) => pack.packed(oid), discard: () => pack.discard(),
   }
 }
+
+it('neighbours in a pack, forwards or backwards, cost a read of the file for many, not one each', async () => {
+  const storage = memoryFiles()
+  let reads = 0
+  const inner = storage.files('c')
+  const files: FileTree = { ...inner, read: (path, range) => (path.endsWith('.pack') && reads++, inner.read(path, range)) }
+  const store = await PackStore.open(files, options())
+  const objects = Array.from({ length: 600 }, (_, n) => blob(`${n} ${'0123456789abcdef'.repeat(3)} ${(n * 2654435761) >>> 0}`))
+  const large = blob('z'.repeat(100)) // and one that does not fit a window is read alone
+  const noise: GitObject = { type: 'blob', data: Uint8Array.from({ length: 50_000 }, (_, i) => (Math.imul(i + 7, 2246822519) >>> 11) & 255) }
+  await store.write(602, list([...objects, large, noise]))
+  for (const object of [...objects].reverse()) expect(await store.read(objectId(object))).toEqual(object)
+  for (const object of objects) expect((await store.packed(objectId(object)))?.size).toBe(object.data.length)
+  expect(await store.read(objectId(noise))).toEqual(noise)
+  expect(reads).toBeLessThan(40)
+})

@@ -89,7 +89,7 @@ export class PackStore {
       const packs = this.#packs
       try {
         for (const pack of packs) {
-          const row = (await this.#index(pack)).find(id)
+          const row = (pack.known ?? (await this.#index(pack))).find(id)
           if (row >= 0) return { pack, row }
         }
       } catch (error) {
