@@ -10,6 +10,7 @@ import { profileCard } from '../src/account/vcard.ts'
 import { silentLogger } from '../src/base/logger.ts'
 import type { DeviceIdentity } from '../src/contracts/identity.ts'
 import type { AccountUri, ConversationId, InfoHash } from '../src/contracts/ids.ts'
+import type { Logger } from '../src/contracts/logger.ts'
 import { makeAnnouncement } from '../src/identity/announcement.ts'
 import { inboxKey } from '../src/identity/ids.ts'
 import { FakeDhtNetwork } from '../src/testing/fake-dht.ts'
@@ -45,12 +46,12 @@ export class People {
   readonly #here: Person[] = []
 
   /** The i-th account of the pool with one of its devices, announced unless said otherwise; on `storage` of an earlier life when given. */
-  async come(i: number, options: { device?: number; announced?: boolean; storage?: Person['storage']; joined?: (account: AccountUri) => boolean; profile?: string } = {}): Promise<Person> {
+  async come(i: number, options: { device?: number; announced?: boolean; storage?: Person['storage']; joined?: (account: AccountUri) => boolean; profile?: string; logger?: Logger } = {}): Promise<Person> {
     const { clock } = this
     if (this.network.nodes.size === 0) await this.network.node().start() // somebody who keeps what is put
     const identity = testIdentity(i, options.device)
     const { device } = identity
-    const logger = silentLogger
+    const logger = options.logger ?? silentLogger
     const dht = this.network.node()
     await dht.start()
     const storage = options.storage ?? testStorage()
@@ -90,12 +91,12 @@ export class People {
   }
 
   /** Puts a trust request by hand, as `from` may. */
-  async request(from: Person, to: DeviceIdentity, message: Partial<TrustRequestMessage>, how: { clear?: boolean; sign?: boolean } = {}): Promise<void> {
+  async request(from: Person, to: DeviceIdentity, message: Partial<TrustRequestMessage>, how: { clear?: boolean; sign?: boolean; waitMs?: number } = {}): Promise<void> {
     const data = encodeTrustRequest({ conversation: undefined, payload: new Uint8Array(0), confirm: false, invitedMs: 0, ...message })
     await this.clock.run(from.dht.put(inboxKey(to.deviceShortId), {
       data, type: TRUST_REQUEST_TYPE, ...(how.sign === false ? {} : { sign: from.device.privateKey }), ...(how.clear ? {} : { encryptTo: to.privateKey.publicKey }),
     }))
-    await this.clock.advance(2000)
+    await this.clock.advance(how.waitMs ?? 2000)
   }
 
   /** Everybody goes; nothing may be left on the clock. */

@@ -152,6 +152,7 @@ export class LocalAccount {
         this.requests.send(account)
         this.messages.peerAppeared(account, device)
       })
+      this.messages.onPeerReady(({ account }) => this.requests.sendMissed(account))
       await this.messages.start()
       await this.conversations.start()
       await this.connections.start()

@@ -4,7 +4,9 @@ import { People, type Person } from '../../test/people.ts'
 import { utf8 } from '../codec/bytes.ts'
 import type { AccountUri, ConversationId } from '../contracts/ids.ts'
 import { inboxKey } from '../identity/ids.ts'
-import { decodeTrustRequest, MAX_PAYLOAD_BYTES, TRUST_REQUEST_TYPE } from './trust-request-wire.ts'
+import { recordingLogger } from '../testing/recording-logger.ts'
+import { decodeTrustRequest, encodeTrustRequest, MAX_PAYLOAD_BYTES, TRUST_REQUEST_TYPE } from './trust-request-wire.ts'
+import { MAX_WAITING_PER_DEVICE } from './sender-lookups.ts'
 import { MAX_PENDING } from './trust-requests.ts'
 import { profileCard } from './vcard.ts'
 
@@ -223,6 +225,38 @@ describe('a request that we receive', () => {
     expect(full.requests.get(carol.device.accountId)).toBeUndefined()
     await people.request(alice, bob.device, { conversation: theirs, invitedMs: 11 })
     expect(full.requests.get(alice.device.accountId)?.conversation).toBe(theirs)
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('ACC-30 of a contact, replayed 300 times under new value ids, is answered once; different ones within a minute are answered twice, the last one included', async () => {
+    const { people, alice, bob } = await two()
+    await bob.contacts.add(alice.device.accountId, 1000, { confirmed: true, conversation: ours })
+    let answers = 0
+    const put = bob.dht.put.bind(bob.dht)
+    bob.dht.put = (...args) => {
+      if (args[0] === inboxKey(alice.device.deviceShortId)) answers++
+      return put(...args)
+    }
+    for (let i = 0; i < 300; i++) await people.request(alice, bob.device, { conversation: ours, invitedMs: 5 }, { waitMs: 100 })
+    await people.clock.advance(300_000)
+    expect(answers).toBe(1)
+    for (let i = 0; i < 100; i++) await people.request(alice, bob.device, { conversation: i === 99 ? theirs : ours, invitedMs: 1000 + i }, { waitMs: 100 })
+    await people.clock.advance(120_000)
+    expect(answers).toBe(3)
+    expect((await inbox(people, alice)).filter((m) => m.confirm).at(-1)).toMatchObject({ conversation: theirs })
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('of a stranger whom nobody knows, 200 that find no place are one line of the log', async () => {
+    const people = new People()
+    const log = recordingLogger()
+    const bob = await people.come(1, { logger: log })
+    const sender = await people.come(0, { announced: false })
+    for (let i = 0; i < 200 + MAX_WAITING_PER_DEVICE; i++) void sender.dht.put(inboxKey(bob.device.deviceShortId), { data: encodeTrustRequest({ conversation: undefined, payload: new Uint8Array(0), confirm: false, invitedMs: i }), type: TRUST_REQUEST_TYPE, sign: sender.device.privateKey, encryptTo: bob.device.privateKey.publicKey })
+    await people.clock.advance(60_000)
+    const warnings = log.entries.filter(({ level }) => level === 'warn')
+    expect(warnings.length).toBe(1)
+    expect(warnings[0]?.fields).toMatchObject({ count: 200 })
     expect(await people.gone()).toEqual([])
   })
 })

@@ -27,19 +27,29 @@ export { MAX_DECLINED, MAX_PENDING, type PendingRequest } from './request-store.
 const RELISTEN_MS = 5_000
 /** A claimed invitation date may lie this far in the future. */
 const CLOCK_SKEW_MS = 300_000
-/** The same content under other value ids is the same request for so long. */
+/** An answer is on the DHT for so long: the same request, under whatever value id, needs no other one meanwhile. */
 const SAME_MS = 600_000
-const MAX_SEEN = 1024
 /** Answers to one contact: at most one in this time. */
 export const ANSWER_EVERY_MS = 60_000
+const RESEND_EVERY_MS = 60_000
 const MAX_ANSWERED = 10_000
 
 /** What is kept of a request while its sender is looked up. */
 interface Heard {
+  /** Of the content: the same request is the same, whatever value it came in. */
+  readonly key: string
   readonly conversation: ConversationId | undefined
   readonly confirm: boolean
   readonly invitedMs: number
   readonly displayName: string | undefined
+}
+
+/** The last answer to a contact. */
+interface Answered {
+  readonly key: string
+  readonly atMs: number
+  /** Another one is due, for the conversation of the request that came last. */
+  next: { key: string; conversation: ConversationId | undefined } | undefined
 }
 
 export interface TrustRequestsEnv {
@@ -69,8 +79,8 @@ export class TrustRequests implements Service {
   readonly #confirmed: Source<{ account: AccountUri }>
   readonly #invited: Source<{ account: AccountUri; conversation: ConversationId }>
   readonly #sending = new Set<AccountUri>() // bounded by contacts
-  readonly #seen = new Map<string, number>() // by content, when; bounded by MAX_SEEN, oldest out
-  readonly #answered = new Map<AccountUri, { nextMs: number; waiting: boolean; conversation: ConversationId | undefined }>() // bounded by MAX_ANSWERED, oldest out
+  readonly #resent = new Map<AccountUri, number>() // bounded by MAX_ANSWERED
+  readonly #answered = new Map<AccountUri, Answered>() // bounded by MAX_ANSWERED, oldest out
   readonly #dropped: SummedWarning
   readonly #refused: SummedWarning
   #started = false
@@ -85,10 +95,7 @@ export class TrustRequests implements Service {
     this.#senders = new SenderLookups({
       clock, tasks: this.#tasks,
       find: (device, shortId, signal) => env.certificates.find(device, { sole: true, shortId, signal }),
-      onDropped: (key, device, why) => {
-        this.#seen.delete(key) // the same may come again and find a place
-        this.#dropped.hit({ device, why })
-      },
+      onDropped: (_key, device, why) => this.#dropped.hit({ device, why }),
       onFailed: (err, again) => {
         logger.warn({ err }, again ? 'a contact request could not be taken yet' : 'a contact request could not be taken')
         if (JamiError.is(err, 'ERR_STORAGE_IO')) env.report?.(err, 'contact request')
@@ -169,6 +176,15 @@ export class TrustRequests implements Service {
     })
   }
 
+  /** A contact can be reached: it may have missed our request while it could not. Not more than once a minute, whatever it does. */
+  sendMissed(to: AccountUri): void {
+    const now = this.#env.clock.now()
+    if (now - (this.#resent.get(to) ?? Number.NEGATIVE_INFINITY) < RESEND_EVERY_MS) return
+    if (this.#resent.size >= MAX_ANSWERED) this.#resent.clear()
+    this.#resent.set(to, now)
+    this.send(to)
+  }
+
   /** Tells all devices of a peer that we accepted. */
   confirm(to: AccountUri, conversation: ConversationId | undefined): void {
     this.#tasks.run('confirmation', (signal) => this.#put(to, { conversation, payload: new Uint8Array(0), confirm: true, invitedMs: 0 }, signal))
@@ -219,13 +235,9 @@ export class TrustRequests implements Service {
     const [device, shortId] = [deviceIdOf(value.signer), shortIdOf(value.signer)]
     if (!message || this.#env.contacts.isBanned(device)) return
     const key = toHex(sha256(concatBytes(value.signer, value.data)))
-    const now = this.#env.clock.now()
-    if (this.#senders.has(key) || now - (this.#seen.get(key) ?? Number.NEGATIVE_INFINITY) < SAME_MS) return
-    this.#seen.delete(key)
-    if (this.#seen.size >= MAX_SEEN) this.#seen.delete(this.#seen.keys().next().value as string)
-    this.#seen.set(key, now)
+    if (this.#senders.has(key)) return
     const { conversation, confirm, invitedMs, payload } = message
-    const heard: Heard = { conversation, confirm, invitedMs, displayName: displayNameOf(payload) }
+    const heard: Heard = { key, conversation, confirm, invitedMs, displayName: displayNameOf(payload) }
     this.#tasks.run('incoming trust request', async () => {
       const claimed = await this.#env.certificates.get(device) // whose place it takes while it waits: no more than that
       const of = claimed && this.#env.contacts.isContact(claimed.accountId) ? 'contact' : 'stranger'
@@ -234,7 +246,7 @@ export class TrustRequests implements Service {
   }
 
   /** A request or confirmation whose sender is known. Every step may be repeated. */
-  async #heard(peer: PeerIdentity, { conversation, confirm, invitedMs, displayName }: Heard): Promise<void> {
+  async #heard(peer: PeerIdentity, { key, conversation, confirm, invitedMs, displayName }: Heard): Promise<void> {
     const { contacts, clock } = this.#env
     const from = peer.accountId
     if (from === this.#env.identity.accountId || contacts.isBanned(from) || contacts.isBanned(peer.deviceId)) return
@@ -245,7 +257,7 @@ export class TrustRequests implements Service {
         this.#confirmed.emit({ account: from })
         if (!confirm) this.send(from) // both asked: they may not know of our conversation yet
       }
-      if (!confirm) this.#answer(from, conversation)
+      if (!confirm) this.#answer(from, key, conversation)
       if (!confirm && conversation && conversation !== contact.conversation) this.#invited.emit({ account: from, conversation })
       return
     }
@@ -257,22 +269,19 @@ export class TrustRequests implements Service {
   }
 
   /** Confirms a contact who asks again, at once or when its turn comes: many requests draw one answer. */
-  #answer(to: AccountUri, conversation: ConversationId | undefined): void {
+  #answer(to: AccountUri, key: string, conversation: ConversationId | undefined): void {
     const now = this.#env.clock.now()
     const last = this.#answered.get(to)
-    if (last && now < last.nextMs) {
-      last.conversation = conversation
-      if (last.waiting) return
-      last.waiting = true
-      this.#tasks.after(last.nextMs - now, 'confirmation', () => {
-        this.#answered.delete(to)
-        this.#answer(to, last.conversation)
-      })
+    if (last && last.key === key && now - last.atMs < SAME_MS) return
+    if (last && now - last.atMs < ANSWER_EVERY_MS) {
+      const due = last.next === undefined
+      last.next = { key, conversation }
+      if (due) this.#tasks.after(last.atMs + ANSWER_EVERY_MS - now, 'confirmation', () => last.next && this.#answer(to, last.next.key, last.next.conversation))
       return
     }
     this.#answered.delete(to)
     if (this.#answered.size >= MAX_ANSWERED) this.#answered.delete(this.#answered.keys().next().value as AccountUri)
-    this.#answered.set(to, { nextMs: now + ANSWER_EVERY_MS, waiting: false, conversation })
+    this.#answered.set(to, { key, atMs: now, next: undefined })
     this.confirm(to, conversation)
   }
 }
