@@ -1,5 +1,5 @@
 // One account at run time: owns its parts and starts and stops them in order. No protocol of its own.
-// docs/protocol/03 §2.4 (start-up sequence), §5.5 (accepting), §8.2 (what going online triggers). Proof: account/life-cycle.test.ts.
+// docs/protocol/03 §2.4 (start-up sequence), §5.5 (accepting), §8.2 (what going online triggers). Proof: account/account.test.ts.
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay } from '../base/operation.ts'

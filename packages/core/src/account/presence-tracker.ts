@@ -122,6 +122,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     const said = this.#announcement(account, value)
     if (!said?.device) return
     const { deviceId } = said.device
+    if (expired && watch.values.get(value.id) !== deviceId) return // another value under the same id
     if (expired) watch.values.delete(value.id)
     else if (watch.values.size < MAX_VALUES_PER_ACCOUNT) watch.values.set(value.id, deviceId)
     this.#show(account, watch)
@@ -179,6 +180,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
   /** Takes revocation lists of an account: kept until its certificate is known, then verified. */
   #intake(account: AccountUri): RevocationIntake {
     return new RevocationIntake(account, {
+      clock: this.#env.clock,
       certificates: this.#env.certificates,
       onRevoked: (device) => this.#revoked.emit(device),
       onRefused: (err) => this.#env.logger.debug({ account, err }, 'a revocation list was refused'),

@@ -2,17 +2,21 @@
 import { describe, expect, it } from 'vitest'
 import { accountKey, crypto, People, type Person } from '../../test/people.ts'
 import { silentLogger } from '../base/logger.ts'
+import { AsyncQueue } from '../base/queue.ts'
 import { encodeMsgpack } from '../codec/msgpack.ts'
 import type { PresenceState } from '../contracts/account.ts'
+import type { DhtValue } from '../contracts/dht.ts'
 import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
 import { encodeAnnouncementData, makeAnnouncement } from '../identity/announcement.ts'
 import { certificateKey } from '../identity/ids.ts'
-import { issueDeviceCertificate } from '../identity/issue.ts'
+import { type AccountIdentity, issueDeviceCertificate } from '../identity/issue.ts'
 import { createRevocationList } from '../identity/revocation.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
 import { testIdentity } from '../testing/test-identities.ts'
 import { testStorage } from '../testing/test-storage.ts'
 import { CertificateDirectory } from './certificate-directory.ts'
+import { PresenceTracker } from './presence-tracker.ts'
+import { SIGNATURE_RATE } from './revocation-intake.ts'
 
 /** Longer than an announcement lives without refresh. */
 const EXPIRED_MS = 601_000
@@ -102,6 +106,54 @@ describe('presence', () => {
     await people.clock.advance(5000)
     expect(states).toEqual([])
     expect(await devicesOf(people, alice, victim.device.accountId)).toEqual([])
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('junk at a contact’s key, under the id of its announcement too, arriving and expiring, does not show it offline', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const mallory = await people.come(2)
+    const owner = testIdentity(1)
+    const account = owner.device.accountId
+    const key = account as string as InfoHash
+    const states = follow(alice, account)
+    const packed = await makeAnnouncement(crypto, { accountKey: owner.accountKey, devicePublicKey: owner.device.privateKey.publicKey })
+    const { id } = await people.clock.run(alice.dht.put(key, { packed }, { permanent: true }))
+    await people.clock.advance(1000)
+    const data = encodeAnnouncementData(owner.device.privateKey.publicKey)
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 300; i++) void mallory.dht.put(key, { data: encodeMsgpack({ i, round }) }).catch(() => {})
+      for (const put of [{ data, id }, { data, id, sign: mallory.device.privateKey }, { data: encodeMsgpack('x'), id }]) await people.clock.run(mallory.dht.put(key, put).catch(() => {}))
+      await people.clock.advance(EXPIRED_MS)
+    }
+    expect(states).toEqual(['available'])
+    expect(await people.gone()).toEqual([])
+  })
+
+  it('the end of another value under the id of an announcement is not the end of the announcement', async () => {
+    const people = new People()
+    const owner = testIdentity(1)
+    const other = testIdentity(1, 1)
+    const account = owner.device.accountId
+    const events = new AsyncQueue<{ value: DhtValue; expired: boolean }>(16)
+    const { certificates, dht, ...rest } = await people.come(0)
+    const scripted = Object.assign(Object.create(dht) as typeof dht, { listen: () => events })
+    const presence = new PresenceTracker({ clock: people.clock, logger: silentLogger, dht: scripted, certificates, ownDevice: rest.device.deviceId })
+    presence.watch(account)
+    const value = (of: AccountIdentity, signer: Uint8Array | undefined): DhtValue => ({ id: 7n, type: 0, data: encodeAnnouncementData(of.device.privateKey.publicKey), userType: '', signer, encrypted: false, seq: 0 })
+    const step = async (of: AccountIdentity, signer: Uint8Array | undefined, expired: boolean) => {
+      events.push({ value: value(of, signer), expired })
+      await people.clock.advance(10)
+      return presence.state(account)
+    }
+    const own = owner.accountKey.publicKey
+    expect(await step(owner, own, false)).toBe('available')
+    for (const signer of [undefined, testIdentity(2).accountKey.publicKey, owner.device.privateKey.publicKey]) expect(await step(owner, signer, true)).toBe('available')
+    expect(await step(other, own, true)).toBe('available')
+    expect(await step(owner, own, true)).toBe('offline')
+    const closed = presence.close()
+    events.end()
+    await people.clock.run(closed)
     expect(await people.gone()).toEqual([])
   })
 
@@ -216,6 +268,38 @@ describe('revoked devices', () => {
       } else expect(await devicesOf(people, alice, account)).toEqual([kept.device.deviceId])
       expect(await people.gone()).toEqual([])
     }
+  })
+
+  it(`of lists in the account’s name that it did not sign ${SIGNATURE_RATE.burst} are verified at once, the others at a rate; the real one behind them counts all the same`, async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const bob = await people.come(1)
+    const gone: DeviceId[] = []
+    alice.presence.onRevoked((device) => gone.push(device))
+    let verified = 0
+    const add = alice.certificates.addRevocations.bind(alice.certificates)
+    alice.certificates.addRevocations = (...args) => {
+      verified++
+      return add(...args)
+    }
+    const key = accountKey(bob)
+    follow(alice, bob.device.accountId)
+    await people.clock.advance(5000)
+    const { accountKey: issuerKey, accountChain: [issuer] } = testIdentity(1)
+    const real = await createRevocationList({ crypto, clock: people.clock, random: new SeededRandom('forged') }, { issuer, issuerKey, revoke: [testIdentity(1, 1).device.chain[0]] })
+    for (let i = 0; i < 200; i++) {
+      const forged = real.der.slice()
+      new DataView(forged.buffer).setUint32(forged.length - 8, i) // in the signature
+      void bob.dht.put(key, { data: encodeMsgpack(forged) }, { permanent: true }).catch(() => {})
+    }
+    await people.clock.advance(1000)
+    expect(verified).toBeLessThanOrEqual(SIGNATURE_RATE.burst + 2 * SIGNATURE_RATE.perSecond)
+    await revoke(people, bob, 1, [0])
+    await people.clock.advance(300_000)
+    expect([gone, verified]).toEqual([[bob.device.deviceId], 201]) // each once
+    await people.clock.advance(600_000)
+    expect(verified).toBe(201)
+    expect(await people.gone()).toEqual([])
   })
 
   it('4,096 revoked certificates of an account are kept, and 10,000 accounts that revoke; more is told and changes nothing', async () => {

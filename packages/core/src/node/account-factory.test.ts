@@ -29,6 +29,18 @@ describe('a new account', () => {
     expect((await exportAccount(env, record, await contactsOf(env, record.device.accountId), {})).length).toBeGreaterThan(1000)
   })
 
+  it('starts on a machine whose clock is slow, by minutes or by decades', async () => {
+    const env = profile(9)
+    const record = await createAccount(env, { label: 'bot', displayName: '' })
+    for (const wallTimeMs of [env.clock.wallTimeMs() - 600_000, 0]) expect((await verifyRecord({ ...env, clock: new ManualClock({ wallTimeMs }) }, record)).length).toBeGreaterThan(500)
+  })
+
+  it('a name that may not be kept is refused before any key is made', async () => {
+    for (const displayName of ['x'.repeat(1001), 7 as never]) await expect(createAccount(profile(10), { label: 'bot', displayName })).rejects.toMatchObject({ code: 'ERR_ARGUMENT' })
+    await expect(importAccount(profile(10), new Uint8Array(0), { label: 'bot', displayName: 'x'.repeat(1001) })).rejects.toMatchObject({ code: 'ERR_ARGUMENT' })
+    expect((await createAccount(profile(11), { label: 'bot', displayName: 'a\ud83d' })).displayName).toBe('a\ufffd')
+  })
+
   it('ACC-10 whose receipt was changed, or is of another device, is refused at load', async () => {
     const env = profile(2)
     const [a, b] = [await createAccount(env, { label: 'a', displayName: '' }), await createAccount(env, { label: 'b', displayName: '' })]
