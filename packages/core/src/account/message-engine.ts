@@ -217,7 +217,7 @@ export class MessageEngine implements PeerMessages, Service {
   }
 
   async #dispatch(peer: PeerIdentity, frame: { mime: string; body: string }): Promise<void> {
-    if (this.#env.contacts.isBanned(peer.accountId)) return
+    if (this.#env.contacts.isBanned(peer.accountId) || this.#env.contacts.isBanned(peer.deviceId)) return
     const handler = this.#handlers.get(frame.mime)
     if (!handler) {
       this.#env.logger.debug({ device: peer.deviceId, mime: frame.mime }, 'a message type nobody handles')

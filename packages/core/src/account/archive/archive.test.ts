@@ -228,6 +228,12 @@ describe('contents', () => {
     for (const key of notWritten) expect(written).not.toHaveProperty(key)
   })
 
+  it('texts and keys leave without lone surrogates, which strict JSON readers refuse, escaped or not', () => {
+    const text = archiveToJson({ ...archive, settings: new Map([['Account.displayName', 'a\ud83d'], ['key \ude00', 'x']]) })
+    expect(text).not.toMatch(/\\ud[89a-f]/i)
+    expect(parseArchive(text).settings).toEqual(new Map([['Account.displayName', 'a\ufffd'], ['key \ufffd', 'x']]))
+  })
+
   it('a bad record costs itself only; documents are not written', () => {
     const opened = parseArchive(
       json((object) => {

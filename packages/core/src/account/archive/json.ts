@@ -1,5 +1,6 @@
 // JSON of bounded depth in, sorted compact JSON out. Pure. docs/protocol/03 §3.3. Proof: account/archive/archive.test.ts.
 import { JamiError, limitError } from '../../base/errors.ts'
+import { wellFormed } from '../../codec/text.ts'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -33,9 +34,9 @@ function checkDepth(text: string): void {
   }
 }
 
-/** Object keys in code unit order at every level. */
+/** Object keys in code unit order at every level; texts and keys are well-formed, as strict readers refuse escaped lone surrogates. */
 export function stringifySorted(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? Object.fromEntries(Object.entries(inner).map(([key, item]) => [wellFormed(key), item] as const).sort(([a], [b]) => (a < b ? -1 : 1))) : typeof inner === 'string' ? wellFormed(inner) : inner,
   )
 }
