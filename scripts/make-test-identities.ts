@@ -2,10 +2,10 @@
 // Run again only to change the pool: `npx tsx scripts/make-test-identities.ts > packages/core/src/testing/identity-pool.ts`.
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { rsaSignSync, privateKeyFromPem } from '../packages/core/src/crypto/index.ts'
-import { der, derBits, derOid, derSequence, derTime, derUnsigned, TAG } from '../packages/core/src/identity/der.ts'
+import { der, derBits, derName, derOid, derSequence, derTime, derUnsigned, SHA512_WITH_RSA } from '../packages/core/test/der-writer.ts'
+import { TAG } from '../packages/core/src/identity/der.ts'
 import { createEthKey } from '../packages/core/src/identity/index.ts'
-import { positiveNumber, SHA512_WITH_RSA } from '../packages/core/src/identity/issue.ts'
-import { writeName } from '../packages/core/src/identity/name.ts'
+import { positiveNumber } from '../packages/core/src/identity/issue.ts'
 import type { PrivateKey, Random } from '../packages/core/src/contracts/index.ts'
 
 const ACCOUNTS = 20
@@ -19,7 +19,7 @@ const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
 const sha1 = (bytes: Uint8Array) => new Uint8Array(createHash('sha1').update(bytes).digest())
 const newKey = () => privateKeyFromPem(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'pem', type: 'pkcs8' }) as string)
 const stored = (key: PrivateKey) => key.pem.replace(/-----[A-Z ]+-----|\s/g, '')
-const nameOf = (cn: string, key: PrivateKey) => writeName(cn, Buffer.from(sha1(key.publicKey)).toString('hex'))
+const nameOf = (cn: string, key: PrivateKey) => derName(cn, Buffer.from(sha1(key.publicKey)).toString('hex'))
 
 function caExtensions(publicKey: Uint8Array): Uint8Array {
   const critical = der(TAG.boolean, Uint8Array.of(0xff))

@@ -2,9 +2,9 @@
 import { createPrivateKey, sign } from 'node:crypto'
 import type { PrivateKey } from '../src/contracts/identity.ts'
 import { sha1 } from '../src/crypto/hash.ts'
-import { der, derBits, derOid, derSequence, derTime, derUnsigned, TAG } from '../src/identity/der.ts'
+import { TAG } from '../src/identity/der.ts'
 import { toHex } from '../src/codec/bytes.ts'
-import { writeName } from '../src/identity/name.ts'
+import { der, derBits, derName, derOid, derSequence, derTime, derUnsigned } from './der-writer.ts'
 
 export interface ForgeOptions {
   readonly subject: PrivateKey
@@ -51,9 +51,9 @@ export function forge(o: ForgeOptions): Uint8Array {
     der(0xa0, derUnsigned(Uint8Array.of(2))),
     der(TAG.integer, o.serial ?? Uint8Array.of(1, 2, 3)),
     algorithm,
-    writeName(o.issuerCn ?? 'Issuer', o.issuerUid ?? id(o.signer)),
+    derName(o.issuerCn ?? 'Issuer', o.issuerUid ?? id(o.signer)),
     derSequence(derTime(o.notBeforeMs ?? NOW - 86_400_000), derTime(o.notAfterMs ?? NOW + 86_400_000)),
-    writeName(o.cn ?? 'Subject', o.uid ?? id(o.subject)),
+    derName(o.cn ?? 'Subject', o.uid ?? id(o.subject)),
     o.subject.publicKey,
     ...(extensions.length > 0 ? [der(0xa3, derSequence(...extensions))] : []),
   )

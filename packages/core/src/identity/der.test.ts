@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JamiError } from '../base/errors.ts'
 import { fromHex, toHex } from '../codec/bytes.ts'
-import { der, DerReader, derOid, derTime, derUnsigned, readOid, readTime, TAG } from './der.ts'
+import { der, derOid, derTime, derUnsigned } from '../../test/der-writer.ts'
+import { DerReader, readOid, readTime, TAG } from './der.ts'
 
 const refused = expect.objectContaining({ code: 'ERR_CODEC' })
 

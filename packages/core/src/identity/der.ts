@@ -1,7 +1,6 @@
-// The part of ASN.1 DER that certificates, revocation lists and names need: a reader that checks every length, and a writer.
-// Pure. X.690 §8–§11. Proof: identity/der.test.ts.
+// The part of ASN.1 DER that reading certificates, revocation lists and names needs: a reader that checks every length. What we make,
+// pkijs and asn1js write (identity/asn1.ts). Pure. X.690 §8–§11. Proof: identity/der.test.ts.
 import { codecError } from '../base/errors.ts'
-import { concatBytes } from '../codec/bytes.ts'
 
 export const TAG = {
   boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, null: 0x05, oid: 0x06, utf8String: 0x0c, printableString: 0x13,
@@ -104,50 +103,4 @@ export function readTime(node: DerNode, what: string): number {
   if (full < 100 || back.getUTCMonth() !== month - 1 || back.getUTCDate() !== day || hour > 23 || minute > 59 || second > 59)
     throw codecError(what, text, 'an existing date')
   return ms
-}
-
-/** An element with this tag around the parts. */
-export function der(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += part.length
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : length < 0x10000 ? [tag, 0x82, length >> 8, length & 0xff] : [tag, 0x83, length >> 16, (length >> 8) & 0xff, length & 0xff]
-  return concatBytes(Uint8Array.from(header), ...parts)
-}
-
-export function derSequence(...parts: readonly Uint8Array[]): Uint8Array {
-  return der(TAG.sequence, ...parts)
-}
-
-/** A non-negative INTEGER with these big-endian digits. */
-export function derUnsigned(digits: Uint8Array): Uint8Array {
-  let start = 0
-  while (start < digits.length - 1 && digits[start] === 0) start++
-  const body = digits.subarray(start)
-  return der(TAG.integer, (body[0] ?? 0) & 0x80 || body.length === 0 ? concatBytes(Uint8Array.of(0), body) : body)
-}
-
-export function derOid(dotted: string): Uint8Array {
-  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
-  const bytes: number[] = []
-  for (const arc of [first * 40 + second, ...rest]) {
-    const digits = [arc & 0x7f]
-    for (let v = Math.floor(arc / 128); v > 0; v = Math.floor(v / 128)) digits.unshift((v & 0x7f) | 0x80)
-    bytes.push(...digits)
-  }
-  return der(TAG.oid, Uint8Array.from(bytes))
-}
-
-export function derText(tag: number, text: string): Uint8Array {
-  return der(tag, Uint8Array.from(text, (c) => c.charCodeAt(0)))
-}
-
-/** UTCTime until 2049, GeneralizedTime after (RFC 5280 §4.1.2.5). Milliseconds are cut. */
-export function derTime(unixMs: number): Uint8Array {
-  const digits = new Date(unixMs).toISOString().replace(/[-:T]|\.\d+/g, '')
-  return unixMs < Date.UTC(2050, 0) ? derText(TAG.utcTime, digits.slice(2)) : derText(TAG.generalizedTime, digits)
-}
-
-/** BIT STRING of whole bytes. */
-export function derBits(bytes: Uint8Array, unusedBits = 0): Uint8Array {
-  return der(TAG.bitString, Uint8Array.of(unusedBits), bytes)
 }

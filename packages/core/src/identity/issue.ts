@@ -7,11 +7,9 @@ import type { Certificate, CertificateChain, DeviceIdentity, PrivateKey } from '
 import type { Random } from '../contracts/random.ts'
 import { JamiError } from '../base/errors.ts'
 import { equalBytes } from '../codec/bytes.ts'
-import { sha1 } from '../crypto/hash.ts'
+import { asn1, bufferOf, bytesOf, caExtensions, nameBytes, nameOf, sha512WithRsa, timeOf } from './asn1.ts'
 import { certificateParts, parseCertificate } from './certificate.ts'
-import { der, derBits, derOid, derSequence, derTime, derUnsigned, TAG } from './der.ts'
 import { accountUriOf, deviceIdOf, shortIdOf } from './ids.ts'
-import { writeName } from './name.ts'
 
 /** What making an identity needs. */
 export interface IdentityEnv {
@@ -40,15 +38,15 @@ const EARLIEST_MS = Date.UTC(2026, 0, 1)
 const VALIDITY_MS = 3650 * 86_400_000
 /** Order of secp256k1. */
 const CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
-export const SHA512_WITH_RSA = derSequence(derOid('1.2.840.113549.1.1.13'), der(TAG.null))
 
 /** New keys for CA, account and device (RSA 4096), their certificates, and an eth key. */
 export async function createAccountIdentity(env: IdentityEnv): Promise<AccountIdentity> {
   const [caKey, accountKey, deviceKey] = await Promise.all([env.crypto.generateKey(4096), env.crypto.generateKey(4096), env.crypto.generateKey(4096)])
-  const caName = writeName('Jami CA', shortIdOf(caKey.publicKey))
+  const a = await asn1(env.clock)
+  const caName = nameBytes(a, 'Jami CA', shortIdOf(caKey.publicKey))
   const ca = await issue(env, { subject: caName, publicKey: caKey.publicKey, issuer: caName, signer: caKey, isCa: true })
   const account = await issue(env, {
-    subject: writeName('Jami', shortIdOf(accountKey.publicKey)), publicKey: accountKey.publicKey, issuer: caName, signer: caKey, isCa: true,
+    subject: nameBytes(a, 'Jami', shortIdOf(accountKey.publicKey)), publicKey: accountKey.publicKey, issuer: caName, signer: caKey, isCa: true,
   })
   const accountChain: CertificateChain = [account, ca]
   const device = await createDeviceIdentity(env, { accountKey, accountChain, deviceKey })
@@ -79,7 +77,7 @@ export async function issueDeviceCertificate(
 ): Promise<Certificate> {
   const { account, accountKey, devicePublicKey } = options
   if (!equalBytes(account.publicKey, accountKey.publicKey)) throw new JamiError('ERR_CERTIFICATE', 'account key: got another key than the certificate has, allowed its key')
-  const subject = writeName('Jami device', shortIdOf(devicePublicKey))
+  const subject = nameBytes(await asn1(env.clock), 'Jami device', shortIdOf(devicePublicKey))
   return issue(env, { subject, publicKey: devicePublicKey, issuer: certificateParts(account).subject, signer: accountKey, isCa: false })
 }
 
@@ -87,29 +85,23 @@ async function issue(
   env: IdentityEnv,
   options: { subject: Uint8Array; publicKey: Uint8Array; issuer: Uint8Array; signer: PrivateKey; isCa: boolean },
 ): Promise<Certificate> {
+  const a = await asn1(env.clock)
   const now = Math.max(env.clock.wallTimeMs(), EARLIEST_MS)
-  const tbs = derSequence(
-    der(0xa0, derUnsigned(Uint8Array.of(2))),
-    derUnsigned(positiveNumber(env.random)),
-    SHA512_WITH_RSA,
-    options.issuer,
-    derSequence(derTime(now - BACK_DATED_MS), derTime(now + VALIDITY_MS)),
-    options.subject,
-    options.publicKey,
-    ...(options.isCa ? [der(0xa3, caExtensions(options.publicKey))] : []),
-  )
-  const signature = await env.crypto.sign(options.signer, tbs)
-  return parseCertificate(derSequence(tbs, SHA512_WITH_RSA, derBits(signature)))
-}
-
-function caExtensions(publicKey: Uint8Array): Uint8Array {
-  const critical = der(TAG.boolean, Uint8Array.of(0xff))
-  const value = (content: Uint8Array) => der(TAG.octetString, content)
-  return derSequence(
-    derSequence(derOid('2.5.29.14'), value(der(TAG.octetString, sha1(publicKey)))),
-    derSequence(derOid('2.5.29.19'), critical, value(derSequence(critical))),
-    derSequence(derOid('2.5.29.15'), critical, value(derBits(Uint8Array.of(0x06), 1))), // keyCertSign, cRLSign
-  )
+  const certificate = new a.Certificate({
+    version: 2,
+    serialNumber: new a.Integer({ valueHex: bufferOf(positiveNumber(env.random)) }),
+    signature: sha512WithRsa(a),
+    issuer: nameOf(a, options.issuer),
+    notBefore: timeOf(a, now - BACK_DATED_MS),
+    notAfter: timeOf(a, now + VALIDITY_MS),
+    subject: nameOf(a, options.subject),
+    subjectPublicKeyInfo: a.PublicKeyInfo.fromBER(bufferOf(options.publicKey)),
+    ...(options.isCa ? { extensions: caExtensions(a, options.publicKey) } : {}),
+    signatureAlgorithm: sha512WithRsa(a),
+  })
+  const signature = await env.crypto.sign(options.signer, bytesOf(certificate.encodeTBS()))
+  certificate.signatureValue = new a.BitString({ valueHex: bufferOf(signature) })
+  return parseCertificate(bytesOf(certificate.toSchema(true)))
 }
 
 /** 8 bytes that read as a positive INTEGER without padding, as serials and CRL numbers are here. */

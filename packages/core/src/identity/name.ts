@@ -1,8 +1,8 @@
-// X.501 names as Jami writes them: CN, then UID, one attribute per RDN. docs/protocol/03 §2.2. Pure.
+// Reading X.501 names: CN and UID, as Jami writes them, one attribute per RDN. docs/protocol/03 §2.2. Pure.
 // Organisations write other string types into their CAs: all of X.520's DirectoryString are read. Proof: identity/name.test.ts.
 import { codecError } from '../base/errors.ts'
 import { fromUtf8 } from '../codec/bytes.ts'
-import { der, DerReader, derOid, derSequence, derText, readOid, TAG } from './der.ts'
+import { DerReader, readOid, TAG } from './der.ts'
 import { latin1 } from './pem.ts'
 
 const OID_CN = '2.5.4.3'
@@ -50,10 +50,4 @@ function wide(body: Uint8Array, size: 2 | 4, what: string): string {
     out += String.fromCodePoint(code)
   }
   return out
-}
-
-/** Two RDNs, both PrintableString. */
-export function writeName(cn: string, uid: string): Uint8Array {
-  const rdn = (oid: string, value: string) => der(TAG.set, derSequence(derOid(oid), derText(TAG.printableString, value)))
-  return derSequence(rdn(OID_CN, cn), rdn(OID_UID, uid))
 }

@@ -6,8 +6,9 @@ import { concatBytes, equalBytes, fromHex, toHex } from '../codec/bytes.ts'
 import type { Certificate, PrivateKey } from '../contracts/identity.ts'
 import { asBuffer, rsaPublicKey } from '../crypto/keys.ts'
 import { certificateParts } from './certificate.ts'
-import { der, derBits, DerReader, derOid, derSequence, derTime, derUnsigned, readOid, readTime, TAG } from './der.ts'
-import { type IdentityEnv, positiveNumber, SHA512_WITH_RSA } from './issue.ts'
+import { asn1, bufferOf, bytesOf, crlNumber, nameOf, sha512WithRsa, timeOf } from './asn1.ts'
+import { DerReader, readOid, readTime, TAG } from './der.ts'
+import { type IdentityEnv, positiveNumber } from './issue.ts'
 import { latin1, pemBlocks } from './pem.ts'
 
 const MAX_BYTES = 262_144
@@ -72,18 +73,26 @@ export async function createRevocationList(
     if (!entries.has(certificate.serialHex)) entries.set(certificate.serialHex, now)
   }
   if (entries.size > MAX_ENTRIES) throw limitError('revoked certificates', entries.size, MAX_ENTRIES)
-  const listed = [...entries].map(([serial, date]) => derSequence(der(TAG.integer, fromHex(serial)), derTime(date)))
-  const number = der(TAG.integer, previous?.numberHex === undefined ? positiveNumber(env.random) : following(fromHex(previous.numberHex)))
-  const tbs = derSequence(
-    derUnsigned(Uint8Array.of(1)),
-    SHA512_WITH_RSA,
-    subject,
-    derTime(now),
-    derTime(issuer.notAfterMs),
-    ...(listed.length > 0 ? [derSequence(...listed)] : []),
-    der(0xa0, derSequence(derSequence(derOid(OID_CRL_NUMBER), der(TAG.octetString, number)))),
-  )
-  return parseDer(derSequence(tbs, SHA512_WITH_RSA, derBits(await env.crypto.sign(issuerKey, tbs))))
+  const a = await asn1(env.clock)
+  const number = previous?.numberHex === undefined ? positiveNumber(env.random) : following(fromHex(previous.numberHex))
+  const list = new a.CertificateRevocationList({
+    version: 1,
+    signature: sha512WithRsa(a),
+    issuer: nameOf(a, subject),
+    thisUpdate: timeOf(a, now),
+    nextUpdate: timeOf(a, issuer.notAfterMs),
+    ...(entries.size === 0 ? {} : {
+      revokedCertificates: [...entries].map(([serial, date]) => new a.RevokedCertificate({
+        userCertificate: new a.Integer({ valueHex: bufferOf(fromHex(serial)) }), revocationDate: timeOf(a, date),
+      })),
+    }),
+    crlExtensions: new a.Extensions({ extensions: [crlNumber(a, number)] }),
+    signatureAlgorithm: sha512WithRsa(a),
+  })
+  const [signed] = list.toSchema(true).valueBlock.value as [{ toBER(): ArrayBuffer }]
+  const signature = await env.crypto.sign(issuerKey, bytesOf(signed))
+  list.signatureValue = new a.BitString({ valueHex: bufferOf(signature) })
+  return parseDer(bytesOf(list.toSchema(true)))
 }
 
 /** The two's complement number plus one, in at least as many bytes. */
