@@ -90,12 +90,18 @@ describe('a full disk', () => {
   it('a contact that could not be kept is none, and asking again speaks in the conversation that was made', async () => {
     const { account, storage, clock, stop } = await lab()
     await account.start()
+    let made = 0
+    const create = account.conversations.createOneToOne.bind(account.conversations)
+    account.conversations.createOneToOne = (peer) => {
+      made++
+      return create(peer)
+    }
     storage.failAt(1)
     await expect(clock.run(account.addContact(bob.accountId))).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
     expect([account.contacts.isContact(bob.accountId), account.conversations.list().length]).toEqual([false, 1])
     storage.heal()
     const conversation = await clock.run(account.addContact(bob.accountId))
-    expect([account.conversations.list().map(({ id }) => id), account.contacts.conversationWith(bob.accountId)]).toEqual([[conversation], conversation])
+    expect([made, account.conversations.list().map(({ id }) => id), account.contacts.conversationWith(bob.accountId)]).toEqual([1, [conversation], conversation])
     await stop()
   })
 
