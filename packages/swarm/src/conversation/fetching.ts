@@ -8,7 +8,8 @@ import type { Oid } from '../repo/object.ts'
 import { type Fetched, fetchFrom } from '../sync/fetch.ts'
 import { type FetchJob, FetchQueue } from '../sync/fetch-queue.ts'
 import { GitStream } from '../sync/git-stream.ts'
-import { isTransient, Refusals } from '../sync/refusals.ts'
+import type { PackLimits } from '../sync/pack-objects.ts'
+import { headOf, isTransient, Refusals } from '../sync/refusals.ts'
 import type { Change, Conversation } from './conversation.ts'
 
 const OPEN_TIMEOUT_MS = 60_000
@@ -156,7 +157,7 @@ export class Fetching {
       haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
       refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
     }).catch((error: unknown) => {
-      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, job.commit ?? '', clock.now())
+      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, headOf(error) ?? job.commit ?? '', clock.now())
       throw error
     })
     if (pack) {
@@ -182,7 +183,7 @@ export class Fetching {
   /** One session with a device. Whoever gets a pack discards it. @throws whatever ends it: the stream is gone then */
   async fetch(
     id: ConversationId, device: DeviceId, connType: string,
-    options: { haves: readonly Oid[]; has: (oid: Oid) => boolean; refused?: (oid: Oid) => boolean },
+    options: { haves: readonly Oid[]; has: (oid: Oid) => boolean; refused?: (oid: Oid) => boolean; limits?: Partial<PackLimits> },
   ): Promise<Fetched> {
     const stream = await this.#stream(id, device, connType)
     try {

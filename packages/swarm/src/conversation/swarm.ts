@@ -5,8 +5,10 @@ import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op, PeerMessage,
 } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
-import { ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { ASK_INVITE_MS, CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
+import { ObjectCache } from '../repo/object-cache.ts'
+import { CLONE_LIMITS } from '../sync/pack-reader.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type Change, type ConversationEnv } from './conversation.ts'
 import { exportRepository } from './export.ts'
@@ -44,7 +46,10 @@ export class SwarmConversations implements Conversations {
   readonly #statuses: Source<MessageStatusEvent>
   readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
+  readonly #cache = new ObjectCache(CACHE_BYTES)
   readonly #off: (() => void)[] = []
+  /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
+  #createdS = 0
   #started: Promise<void> | undefined
 
   constructor(env: Env) {
@@ -130,7 +135,7 @@ export class SwarmConversations implements Conversations {
     const { clock, random, crypto, logger, identity, displayName, storage, prefix } = this.#env
     return {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
-      onProblem: (error) => this.#tellProblem(id, error),
+      cache: this.#cache, onProblem: (error) => this.#tellProblem(id, error),
     }
   }
 
@@ -157,7 +162,8 @@ export class SwarmConversations implements Conversations {
 
   async createOneToOne(peer: AccountUri): Promise<ConversationId> {
     this.#registry.checkRoom()
-    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer)
+    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer, this.#createdS + 1)
+    this.#createdS = conversation.createdS
     await this.#registry.record(conversation.id)
     this.#registry.add(conversation)
     this.#readies.emit({ conversation: conversation.id })
@@ -362,7 +368,7 @@ export class SwarmConversations implements Conversations {
 
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false })
+    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
     if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
     try {
       if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
