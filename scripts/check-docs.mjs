@@ -1,5 +1,5 @@
-// Documents are true: every error code is explained, every TypeScript block of READMEs and docs compiles (protocol texts apart), every link
-// to a file of the project, and to a heading in it, leads somewhere.
+// Documents are true: every error code is explained, every TypeScript block of READMEs and docs compiles (protocol texts apart) and so does
+// every @example of a comment, every link to a file of the project, and to a heading in it, leads somewhere.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -42,6 +42,22 @@ for (const file of ['README.md', 'CONTRIBUTING.md', ...readmes, ...guides])
   for (const [, code] of readFileSync(join(root, file), 'utf8').matchAll(/```ts\n([\s\S]*?)```/g)) {
     count++
     writeFileSync(join(dir, `${file.replace(/\W/g, '_')}_${count}.ts`), `${code}\nexport {}\n`)
+  }
+// what stands after @example in the comments of public symbols, among things of the names that guides use
+const walk = (at) => readdirSync(at, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? (['node_modules', 'dist'].includes(e.name) ? [] : walk(join(at, e.name))) : [join(at, e.name)]))
+const PRELUDE = `import { readFile } from 'node:fs/promises'
+import { sealedStorage, parseBootstrap, type TextMessage } from '@jamikit/core'
+import { type Account, type Contact, type Conversation, createJamiNode, fileStorage, isolated, JamiError, type JamiNode, lineLogger, parseConversationId } from 'jamikit'
+import { createTestNetwork } from 'jamikit/testing'
+export const names = [readFile, sealedStorage, parseBootstrap, createJamiNode, fileStorage, isolated, JamiError, lineLogger, parseConversationId, createTestNetwork]
+export async function example({ node, account, chat, message, contact, error }: { node: JamiNode; account: Account; chat: Conversation; message: TextMessage; contact: Contact; error: unknown }) {
+  console.log(node, account, chat, message, contact, error)
+  {
+`
+for (const file of walk(join(root, 'packages')).filter((f) => /\/src\/.*\.ts$/.test(f) && !f.endsWith('.test.ts')))
+  for (const [, code] of readFileSync(file, 'utf8').matchAll(/@example ([\s\S]*?)(?=\n\s*\* @|\*\/)/g)) {
+    count++
+    writeFileSync(join(dir, `example_${count}.ts`), `${PRELUDE}${code.replace(/^\s*\* ?/gm, '')}\n  }\n}\n`)
   }
 writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({ extends: '../../tsconfig.json', compilerOptions: { baseUrl: '../..' }, include: ['*.ts'] }))
 const { status, stdout } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', join(dir, 'tsconfig.json'), '--noEmit'], { encoding: 'utf8' })

@@ -13,7 +13,11 @@ export interface NodeOptions extends Omit<CoreOptions, 'modules' | 'network'> {
   modules?: Partial<CoreOptions['modules']>
 }
 
-/** Starts a Jami node. Resolves when the profile is open; the network comes later, see the `state` event. */
+/**
+ * Starts a Jami node. Resolves when the profile is open; the network comes later, see the `state` event.
+ * @throws ERR_STORAGE_LOCKED, ERR_STORAGE_CORRUPT, ERR_PASSWORD (`encryptionKey`), ERR_ARGUMENT, ERR_ABORTED
+ * @example const node = await createJamiNode({ storage: './my-bot', network: isolated('10.0.0.1:4222'), logger: 'warn' })
+ */
 export async function createJamiNode(options: NodeOptions = {}): Promise<JamiNode> {
   const { network = jamiNetwork, modules, ...rest } = options ?? {}
   if (options === null || typeof options !== 'object' || Array.isArray(options)) return assemble(options as never) // which says what is wrong

@@ -61,7 +61,10 @@ export class JamiError extends Error {
     return { name, code, message, retryable, ...(retryAfterMs === undefined ? {} : { retryAfterMs }), details, docsUrl }
   }
 
-  /** Type guard; with `code`, also compares it. */
+  /**
+   * Type guard; with `code`, also compares it.
+   * @example if (JamiError.is(error, 'ERR_TIMEOUT')) console.log(error.details.timeoutMs)
+   */
   static is(error: unknown, code?: JamiErrorCode): error is JamiError {
     return typeof error === 'object' && error !== null && BRAND in error && (code === undefined || (error as unknown as JamiError).code === code)
   }

@@ -7,7 +7,10 @@ const nothing = () => {}
 /** Discards everything. */
 export const silentLogger: Logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => silentLogger }
 
-/** One JSON line per entry at or above `level`, handed to `write`. Errors are shown with code and message. */
+/**
+ * One JSON line per entry at or above `level`, handed to `write`. Errors are shown with code and message.
+ * @example const logger = lineLogger('info', (line) => console.error(line))
+ */
 export function lineLogger(level: LogLevel, write: (line: string) => void, bindings: Record<string, unknown> = {}): Logger {
   const at = (name: Exclude<LogLevel, 'silent'>) =>
     LEVELS.indexOf(name) < LEVELS.indexOf(level)

@@ -2,6 +2,7 @@
 // virtual time is always the same. Proof: base/slices.test.ts.
 import type { Clock } from '../contracts/clock.ts'
 
+/** Counts units of work and lets other work of the process run after each `size` of them. */
 export class Slices {
   readonly #clock: Pick<Clock, 'track'>
   readonly #size: number

@@ -19,6 +19,7 @@ const ALLOWED = 'host, host:port or [v6]:port with a port of 1 to 65535'
 /**
  * `host`, `host:port`, `[v6]` or `[v6]:port`; the port is 4222 when left out. Blanks around an entry are cut, entries that repeat are
  * taken once. @throws ERR_ARGUMENT naming the first entry that is none
+ * @example const [entry] = parseBootstrap(['[2001:db8::1]:4222']) // { host: '2001:db8::1', port: 4222, text: '[2001:db8::1]:4222' }
  */
 export function parseBootstrap(list: readonly string[], field = 'bootstrap'): BootstrapEntry[] {
   if (!Array.isArray(list)) throw argumentError(field, list === null ? 'null' : typeof list, `a list of ${ALLOWED}, maybe empty`)

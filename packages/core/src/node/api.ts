@@ -31,11 +31,16 @@ export type ConsoleLike = Record<'trace' | 'debug' | 'info' | 'warn' | 'error', 
 export interface Emitter<M> {
   /** Registers a listener; the result takes it away, so does the signal. */
   on<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, options?: { signal?: AbortSignal }): () => void
-  /** The next event (that passes `filter`). A promise that nobody waits for any more is no uncaught rejection. */
+  /**
+   * The next event (that passes `filter`). A promise that nobody waits for any more is no uncaught rejection.
+   * @throws ERR_ABORTED, ERR_TIMEOUT, ERR_CLOSED
+   * @example const answer = await account.once('message', { timeoutMs: 60_000, filter: ({ from }) => from === contact.uri })
+   */
   once<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]>
   /**
    * All events from now on. @throws ERR_LIMIT from the iterator when more than `bufferSize` (1,000) wait unread. `message` is different:
    * it begins with what is not handled, waits in storage without a limit, and is handled when the loop asks for the next one.
+   * @example for await (const { contact, action } of account.events('contact')) console.log(contact.uri, action)
    */
   events<K extends keyof M>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<M[K]>
 }
@@ -87,7 +92,11 @@ export interface JamiNode extends Emitter<NodeEvents>, AsyncDisposable {
   readonly accounts: Accounts
   /** The DHT node itself, for values of your own. */
   readonly dht: Dht
-  /** A peer as seen by an account (the only one when left out). Synchronous: works on first use. */
+  /**
+   * A peer as seen by an account (the only one when left out). Synchronous: works on first use.
+   * @throws ERR_ADDRESS_INVALID, ERR_ARGUMENT
+   * @example const devices = await node.connect(contact).devices({ timeoutMs: 10_000 })
+   */
   connect(peer: PeerLike, options?: { account?: Account; device?: string }): Peer
   /** Numbers of this moment; costs nothing. */
   stats(): NodeStats
@@ -131,7 +140,11 @@ export interface Accounts extends AsyncIterable<Account> {
   create(options?: AccountInit & { label?: string }): Promise<Account>
   /** The account with this label (1 to 100 characters), created on first use. One that could not start is tried again. */
   open(label: string, options?: AccountInit): Promise<Account>
-  /** An account from an archive made here or by a Jami client; this node becomes a new device of it. @throws ERR_PASSWORD, ERR_ARCHIVE_INVALID */
+  /**
+   * An account from an archive made here or by a Jami client; this node becomes a new device of it.
+   * @throws ERR_PASSWORD, ERR_ARCHIVE_INVALID, ERR_ARGUMENT when the account is here already
+   * @example const account = await node.accounts.import(await readFile('bot.gz'), { archivePassword: 'correct horse battery staple', label: 'bot' })
+   */
   import(archive: Uint8Array, options?: { archivePassword?: string; label?: string } & AccountInit): Promise<Account>
   /** Stops an account and deletes everything kept about it. */
   remove(account: Account, op?: Op): Promise<void>
@@ -279,6 +292,8 @@ export interface Conversation {
   /**
    * Signs and stores the message; it travels when a device that has it meets a device of the receiver: see `delivered()`. 1 to 65,536
    * characters without NUL; half a surrogate pair becomes U+FFFD, here and in keys and names.
+   * @throws ERR_ARGUMENT, ERR_NOT_MEMBER, ERR_STORAGE_IO: then nothing was sent, and the same key sends it
+   * @example await chat.send('disk full', { idempotencyKey: 'alert-17' })
    */
   send(text: string, options?: SendOptions): Promise<TextMessage>
   /**
@@ -324,6 +339,7 @@ interface MessageBase {
   /**
    * Resolves when a device of `to` (any other member) is known to have the message (`sent`, the default) or its user has seen
    * it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
+   * @example await message.delivered({ to: contact, status: 'displayed', timeoutMs: 3_600_000 })
    */
   delivered(options?: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op): Promise<void>
 }
@@ -363,6 +379,7 @@ export interface Peer {
   /**
    * A byte channel of an SDK protocol to one of the peer's devices (the first that takes it).
    * @throws ERR_PEER_OFFLINE, ERR_PEER_REFUSED, ERR_CHANNEL_DECLINED (a stock client declines SDK protocols), ERR_TIMEOUT
+   * @example const channel = await node.connect(contact).openChannel('echo/1', { timeoutMs: 30_000 })
    */
   openChannel(protocol: string, options?: { device?: string } & Op): Promise<Channel>
   /** Closes all links with the peer. */
@@ -385,7 +402,9 @@ export interface Channel extends Duplex {
 export interface Channels {
   /**
    * Serves an SDK protocol: `fn` gets each channel. Name: 1 to 100 of `[A-Za-z0-9._/-]`.
-   * `allow` (default `contacts`) decides per peer; strangers get no link at all, whatever it says.
+   * `allow` (default `contacts`) decides per peer; strangers get no link at all, whatever it says. The result ends it.
+   * @throws ERR_ARGUMENT, also when the protocol has a handler
+   * @example account.channels.handle('echo/1', (channel) => channel.pipe(channel), { maxPerPeer: 2 })
    */
   handle(
     protocol: string,
@@ -428,7 +447,12 @@ export interface Dht {
   ready(op?: Op): Promise<void>
   /** Adds entry points (`host`, `host:port`, `[v6]:port`) and tries all there are at once, connected or not. @throws ERR_ARGUMENT naming the entry */
   bootstrap(...hosts: string[]): Promise<void>
-  /** Values at a key, each once, until the search is complete. @param options.as also opens values encrypted for this account's device. @throws ERR_ARGUMENT at the call */
+  /**
+   * Values at a key, each once, until the search is complete.
+   * @param options.as also opens values encrypted for this account's device
+   * @throws ERR_ARGUMENT at the call
+   * @example for await (const { data, signer } of node.dht.get(node.dht.key('weather'))) console.log(signer, new TextDecoder().decode(data))
+   */
   get(key: InfoHash, options?: { as?: Account; filter?: (value: DhtEntry) => boolean } & Op): AsyncIterableIterator<DhtEntry>
   /**
    * Values at a key, those that are there and those that come, and again as `expired` when they are gone; until the signal fires or the
@@ -439,6 +463,7 @@ export interface Dht {
    * Puts at most 65,536 bytes; nodes keep them for ten minutes, or, when `permanent`, for as long as this node runs (and an hour after a restart, for
    * programs to put them again under the same `id`). A signed value is replaced under its `id` by one of the same account with a higher `seq`.
    * @throws ERR_DHT_UNREACHABLE when no node took it, ERR_NOT_FOUND when the device to encrypt to has no certificate on the DHT, ERR_ARGUMENT
+   * @example const { storedBy, cancel } = await node.dht.put(node.dht.key('weather'), 'rain', { permanent: true, sign: account, id: 1n })
    */
   put(
     key: InfoHash,

@@ -21,17 +21,20 @@ export function parseAccountUri(text: string): AccountUri {
   return address('account', text)
 }
 
-/** @throws ERR_ARGUMENT */
+/**
+ * A conversation's id out of a text that was kept: 40 hex digits, of either case. @throws ERR_ARGUMENT
+ * @example const chat = account.conversations.get(parseConversationId(process.argv[2] ?? ''))
+ */
 export function parseConversationId(text: string): ConversationId {
   return id('conversation id', text, ID) as ConversationId
 }
 
-/** @throws ERR_ARGUMENT */
+/** A message's id out of a text that was kept: 40 hex digits, of either case. @param field names it in the error @throws ERR_ARGUMENT */
 export function parseMessageId(text: string, field = 'message id'): MessageId {
   return id(field, text, ID) as MessageId
 }
 
-/** @throws ERR_ARGUMENT */
+/** A device's id out of a text: 64 hex digits, of either case. @throws ERR_ARGUMENT */
 export function parseDeviceId(text: string): DeviceId {
   return id('device id', text, DEVICE) as DeviceId
 }

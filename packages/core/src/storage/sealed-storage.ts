@@ -31,6 +31,7 @@ export async function isSealed(storage: Storage): Promise<boolean> {
 /**
  * Seals everything that goes into `inner`. Every call may reject with ERR_PASSWORD (another key than the one it was made with),
  * ERR_STORAGE_CORRUPT, or ERR_ARGUMENT when `inner` has records that are not sealed. @throws ERR_ARGUMENT for a key of another length
+ * @example const storage = sealedStorage(fileStorage('./profile'), async () => readFile('/run/secrets/jami-key'))
  */
 export function sealedStorage(inner: Storage, key: EncryptionKey, options: SealedStorageOptions = {}): Storage {
   checkEncryptionKey(key)

@@ -53,7 +53,10 @@ const DHT_PORT = 4222
 /** Three keys each, of the throw-away ones in @jamikit/core/testing. */
 const MAX_ACCOUNTS = 16
 
-/** A network of its own: nothing outside this process is contacted. */
+/**
+ * A network of its own: nothing outside this process is contacted.
+ * @example const net = await createTestNetwork({ seed: 1, latencyMs: 40, lossRate: 0.01 })
+ */
 export async function createTestNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
   const { seed = 1, latencyMs = 10, lossRate = 0, families = 4 } = options
   const clock = new ManualClock()
