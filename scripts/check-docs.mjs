@@ -78,6 +78,13 @@ for (const file of ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md
     if (!existsSync(target)) problems.push(`${file}: ${link} leads nowhere`)
     else if (anchor !== undefined && statSync(target).isFile() && !anchors(target).includes(anchor)) problems.push(`${file}: ${link}: there is no such heading`)
   }
+// files that are named in passing: by their path, or by its end
+const files = ['packages', 'examples', 'interop', 'bench', 'test-kit', 'scripts'].flatMap((name) => walk(join(root, name))).map((file) => file.slice(root.length))
+for (const file of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...guides])
+  for (const [, name] of readFileSync(join(root, file), 'utf8').matchAll(/`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs))`/g)) {
+    const end = `/${name.replace(/^(core|dht|ice|swarm|jamikit)\/(?!src\/)/, '$1/src/')}`
+    if (!files.some((path) => `/${path}`.endsWith(end))) problems.push(`${file}: there is no file ${name}`)
+  }
 for (const problem of problems) console.error(problem)
 console.log(`documents: ${codes.length} error codes, ${count} snippets, ${links} links, ${problems.length} problems`)
 process.exit(problems.length > 0 ? 1 : 0)
