@@ -8,7 +8,9 @@ import { MemoryDirectories, memoryTree } from './memory-tree.ts'
 
 /** What a storage in memory keeps; bounded by its owner, as a disk is. */
 export interface MemoryContents {
+  /** By key. */
   readonly records: Map<string, Uint8Array>
+  /** By prefix and path. */
   readonly files: Map<string, Uint8Array>
 }
 
