@@ -368,7 +368,7 @@ export class SwarmConversations implements Conversations {
 
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
+    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
     if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
     try {
       if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
