@@ -7,6 +7,7 @@ const utf8Encoder = new TextEncoder()
 const SHORT_TEXT = 32
 const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** All of them, one after the other, copied. */
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return joinBytes(parts)
 }
@@ -60,6 +61,7 @@ function digit(code: number): number {
   return code < 0x3a ? code - 0x30 : (code | 0x20) - 0x57
 }
 
+/** The UTF-8 form; a lone surrogate becomes U+FFFD. */
 export function utf8(text: string): Uint8Array {
   if (text.length <= SHORT_TEXT) {
     const out = new Uint8Array(text.length)

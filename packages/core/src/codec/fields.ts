@@ -6,16 +6,19 @@ function kind(v: MsgpackValue | undefined): string {
   return v === undefined ? 'nothing' : v === null ? 'nil' : v instanceof Uint8Array ? `bin(${v.length})` : Array.isArray(v) ? 'array' : v instanceof Map ? 'map' : typeof v
 }
 
+/** A map, as decoded. @throws ERR_CODEC naming `field` for everything else */
 export function asMap(v: MsgpackValue | undefined, field: string): MsgpackMap {
   if (v instanceof Map) return v
   throw codecError(field, kind(v), 'a map')
 }
 
+/** An array. @param maxLength items @throws ERR_CODEC naming `field` */
 export function asArray(v: MsgpackValue | undefined, field: string, maxLength = 65_536): MsgpackValue[] {
   if (Array.isArray(v) && v.length <= maxLength) return v
   throw codecError(field, Array.isArray(v) ? `${v.length} items` : kind(v), `an array of at most ${maxLength} items`)
 }
 
+/** A text. @param maxLength characters @throws ERR_CODEC naming `field` */
 export function asString(v: MsgpackValue | undefined, field: string, maxLength = 65_536): string {
   if (typeof v === 'string' && v.length <= maxLength) return v
   throw codecError(field, typeof v === 'string' ? `${v.length} characters` : kind(v), `a string of at most ${maxLength} characters`)
@@ -34,11 +37,13 @@ export function asInt(v: MsgpackValue | undefined, field: string, min = 0, max =
   throw codecError(field, typeof v === 'number' ? v : kind(v), `an integer from ${min} to ${max}`)
 }
 
+/** An unsigned 64-bit integer of either type. @throws ERR_CODEC naming `field` */
 export function asU64(v: MsgpackValue | undefined, field: string): bigint {
   if ((typeof v === 'number' && Number.isInteger(v) && v >= 0) || (typeof v === 'bigint' && v >= 0n && v <= 0xffffffffffffffffn)) return BigInt(v)
   throw codecError(field, typeof v === 'number' || typeof v === 'bigint' ? v : kind(v), 'an unsigned 64-bit integer')
 }
 
+/** True or false. @throws ERR_CODEC naming `field` for everything else */
 export function asBool(v: MsgpackValue | undefined, field: string): boolean {
   if (typeof v === 'boolean') return v
   throw codecError(field, kind(v), 'a boolean')

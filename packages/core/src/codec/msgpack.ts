@@ -6,7 +6,9 @@ import { fromUtf8, utf8 } from './bytes.ts'
 
 /** An extension value, uninterpreted. */
 export class MsgpackExt {
+  /** -128 to 127; negative ones are msgpack's own. */
   readonly type: number
+  /** As it stands. */
   readonly data: Uint8Array
   constructor(type: number, data: Uint8Array) {
     this.type = type
@@ -24,6 +26,7 @@ export type MsgpackInput = null | boolean | number | bigint | string | Uint8Arra
 
 /** Bytes that are already msgpack, spliced in as they are. */
 export class MsgpackRaw {
+  /** One whole object. */
   readonly bytes: Uint8Array
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -158,6 +161,7 @@ function putBig(w: Writer, v: bigint): void {
   w.tagged64(v >= 0n ? 0xcf : 0xd3, v)
 }
 
+/** What a decoder takes; more is ERR_LIMIT. */
 export interface MsgpackLimits {
   /** Nesting of arrays and maps; default 16. */
   maxDepth?: number

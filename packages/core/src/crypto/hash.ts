@@ -8,18 +8,22 @@ function nodeHash(algorithm: string, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(digest.buffer, digest.byteOffset, digest.length)
 }
 
+/** 20 bytes. For ids only: no proof of anything against somebody who chooses the input. */
 export function sha1(bytes: Uint8Array): Uint8Array {
   return nodeHash('sha1', bytes)
 }
 
+/** 32 bytes. */
 export function sha256(bytes: Uint8Array): Uint8Array {
   return nodeHash('sha256', bytes)
 }
 
+/** 64 bytes. */
 export function sha512(bytes: Uint8Array): Uint8Array {
   return nodeHash('sha512', bytes)
 }
 
+/** 64 bytes. */
 export function sha3_512(bytes: Uint8Array): Uint8Array {
   return nodeHash('sha3-512', bytes)
 }

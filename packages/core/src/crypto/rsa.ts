@@ -7,6 +7,7 @@ import type { PrivateKey } from '../contracts/identity.ts'
 import { aesGcmOpen, aesGcmSeal } from './aes-gcm.ts'
 import { asBuffer, privateKeyObject, rsaPublicKey } from './keys.ts'
 
+/** So many fresh bytes. */
 export type RandomBytes = (length: number) => Uint8Array
 
 const secureBytes: RandomBytes = (length) => getRandomValues(new Uint8Array(length))
@@ -14,6 +15,7 @@ const secureBytes: RandomBytes = (length) => getRandomValues(new Uint8Array(leng
 const PADDING_BYTES = 11
 const AES_KEY_BYTES = 32
 
+/** PKCS#1 v1.5 with SHA-512 over exactly `bytes`. Takes milliseconds: the Crypto contract does it off the loop. */
 export function rsaSignSync(key: PrivateKey, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(sign('sha512', asBuffer(bytes), privateKeyObject(key)))
 }

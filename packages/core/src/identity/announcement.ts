@@ -15,6 +15,7 @@ const MAX_SPKI_BYTES = 1100
 
 /** What an announcement says. */
 export interface DeviceAnnouncement {
+  /** SHA-1 of the device key. */
   readonly deviceShortId: InfoHash
   /** Absent in announcements of 2021 and before. */
   readonly device?: { readonly deviceId: DeviceId; readonly publicKey: Uint8Array }

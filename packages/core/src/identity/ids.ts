@@ -38,12 +38,12 @@ export function parseMessageId(text: string): MessageId {
   return hex(text, 40, 'message id') as MessageId
 }
 
-/** @param spki SubjectPublicKeyInfo of the account key, DER */
+/** The account id of a key. @param spki SubjectPublicKeyInfo of the account key, DER */
 export function accountUriOf(spki: Uint8Array): AccountUri {
   return toHex(sha1(spki)) as AccountUri
 }
 
-/** @param spki SubjectPublicKeyInfo of the device key, DER */
+/** The device id of a key. @param spki SubjectPublicKeyInfo of the device key, DER */
 export function deviceIdOf(spki: Uint8Array): DeviceId {
   return toHex(sha256(spki)) as DeviceId
 }

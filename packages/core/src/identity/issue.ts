@@ -13,13 +13,17 @@ import { accountUriOf, deviceIdOf, shortIdOf } from './ids.ts'
 
 /** What making an identity needs. */
 export interface IdentityEnv {
+  /** Makes and uses the keys. */
   readonly crypto: Crypto
+  /** Tells from when on a certificate holds. */
   readonly clock: Clock
+  /** Serial numbers and the eth key. */
   readonly random: Random
 }
 
 /** A whole account as its owner has it. */
 export interface AccountIdentity {
+  /** Its SHA-1 is the account. */
   readonly accountKey: PrivateKey
   /** account → CA */
   readonly accountChain: CertificateChain
@@ -27,6 +31,7 @@ export interface AccountIdentity {
   readonly caKey?: PrivateKey
   /** 32 bytes, a secp256k1 secret (spec 03 §2.7). */
   readonly ethKey: Uint8Array
+  /** The first device. */
   readonly device: DeviceIdentity
 }
 

@@ -11,13 +11,15 @@ import { verifyPeerChain } from './verify-chain.ts'
 
 /** Signature: RSA-SHA512 by the account key over the UTF-8 bytes of `text`. */
 export interface Receipt {
+  /** JSON, as signed. */
   readonly text: string
+  /** Of the account key over the text. */
   readonly signature: Uint8Array
 }
 
 const MAX_TEXT = 16_384
 
-/** @param ethKey left out, the address is 40 zeros, as for accounts without one */
+/** Signs a receipt for a device. @param options `ethKey` left out, the address is 40 zeros, as for accounts without one */
 export async function makeReceipt(
   crypto: Crypto,
   options: { accountKey: PrivateKey; devicePublicKey: Uint8Array; ethKey?: Uint8Array },

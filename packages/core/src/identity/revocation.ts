@@ -19,6 +19,7 @@ const DIGESTS: ReadonlyMap<string, string> = new Map([
   ['1.2.840.113549.1.1.11', 'sha256'], ['1.2.840.113549.1.1.12', 'sha384'], ['1.2.840.113549.1.1.13', 'sha512'],
 ])
 
+/** One certificate that does not hold any more. */
 export interface RevokedSerial {
   /** Content bytes of the serial's DER INTEGER, in hex, as `Certificate.serialHex`. */
   readonly serialHex: string
@@ -26,14 +27,19 @@ export interface RevokedSerial {
   readonly dateMs: number
 }
 
+/** A list as read; it counts after `verifyRevocationList`. */
 export interface RevocationList {
+  /** The bytes as received. */
   readonly der: Uint8Array
   /** Name of the issuer, DER. */
   readonly issuer: Uint8Array
+  /** When it was made, Unix milliseconds. */
   readonly thisUpdateMs: number
+  /** When the next one is due, Unix milliseconds; undefined when it does not say. */
   readonly nextUpdateMs: number | undefined
   /** Content bytes of the CRL number, in hex; may read as negative (spec 03 §2.8). */
   readonly numberHex: string | undefined
+  /** In the order of the list. */
   readonly revoked: readonly RevokedSerial[]
   /** The signed bytes and their signature. */
   readonly signed: { readonly bytes: Uint8Array; readonly algorithm: string; readonly signature: Uint8Array }

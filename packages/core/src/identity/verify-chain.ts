@@ -25,6 +25,7 @@ export function verifyIssued(child: Certificate, issuer: Certificate): boolean {
 /** Clocks differ: a certificate that begins up to a day from now is good, as its account says so and nobody gains by it. */
 export const CLOCK_SKEW_MS = 86_400_000
 
+/** What a chain is verified against. */
 export interface VerifyChainOptions {
   /** Unix milliseconds. */
   nowMs: number
