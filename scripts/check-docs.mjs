@@ -46,10 +46,11 @@ for (const file of ['README.md', 'CONTRIBUTING.md', ...readmes, ...guides])
 // what stands after @example in the comments of public symbols, among things of the names that guides use
 const walk = (at) => readdirSync(at, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? (['node_modules', 'dist'].includes(e.name) ? [] : walk(join(at, e.name))) : [join(at, e.name)]))
 const PRELUDE = `import { readFile } from 'node:fs/promises'
-import { sealedStorage, parseBootstrap, type TextMessage } from '@jamikit/core'
+import { memoryStorage, parseBootstrap, sealedStorage, type TextMessage } from '@jamikit/core'
+import { storageSuite } from '@jamikit/core/testing'
 import { type Account, type Contact, type Conversation, createJamiNode, fileStorage, isolated, JamiError, type JamiNode, lineLogger, parseConversationId } from 'jamikit'
 import { createTestNetwork } from 'jamikit/testing'
-export const names = [readFile, sealedStorage, parseBootstrap, createJamiNode, fileStorage, isolated, JamiError, lineLogger, parseConversationId, createTestNetwork]
+export const names = [memoryStorage, readFile, sealedStorage, storageSuite, parseBootstrap, createJamiNode, fileStorage, isolated, JamiError, lineLogger, parseConversationId, createTestNetwork]
 export async function example({ node, account, chat, message, contact, error }: { node: JamiNode; account: Account; chat: Conversation; message: TextMessage; contact: Contact; error: unknown }) {
   console.log(node, account, chat, message, contact, error)
   {

@@ -6,12 +6,15 @@ import type { Channel, ChannelPath } from '../contracts/channel.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { PeerIdentity } from '../contracts/identity.ts'
 
+/** What the two ends are like. */
 export interface ChannelPairOptions {
+  /** Full name of the channel. */
   name: string
   /** Who has the first end and who has the second one. */
   peers: readonly [PeerIdentity, PeerIdentity]
   /** With a clock bytes take `latencyMs`, without one they arrive in the next promise job. */
   clock?: Clock
+  /** One way; default 0. */
   latencyMs?: number
   /** Unread bytes above which a writer is held. */
   highWaterBytes?: number
@@ -20,6 +23,7 @@ export interface ChannelPairOptions {
 const HIGH_WATER_BYTES = 262_144
 const MAX_PIECE_BYTES = 65_535
 
+/** Both ends, open. */
 export function channelPair(options: ChannelPairOptions): [MemoryChannel, MemoryChannel] {
   const [first, second] = options.peers
   const a = new MemoryChannel(options, second)
@@ -29,12 +33,15 @@ export function channelPair(options: ChannelPairOptions): [MemoryChannel, Memory
   return [a, b]
 }
 
+/** One end of a channel in memory. */
 export class MemoryChannel implements Channel {
   readonly name: string
   readonly remote: PeerIdentity
   readonly path: ChannelPath = { kind: 'host', remote: '10.0.0.1:9' }
   readonly closed: Promise<Error | undefined>
+  /** Received, in bytes. */
   bytesIn = 0
+  /** Sent, in bytes. */
   bytesOut = 0
   readonly #later: (fn: () => void) => void
   readonly #highWater: number
@@ -59,6 +66,7 @@ export class MemoryChannel implements Channel {
     this.closed = this.#over.promise
   }
 
+  /** Joins it with its other end; `channelPair` does. */
   connect(peer: MemoryChannel): void {
     this.#peer = peer
   }
@@ -92,6 +100,7 @@ export class MemoryChannel implements Channel {
     this.#finish(undefined)
   }
 
+  /** Bytes of the other end arrive. */
   receive(bytes: Uint8Array): void {
     if (this.#ended || this.#closing) return this.#peer?.taken(bytes.length)
     this.bytesIn += bytes.length
@@ -99,11 +108,13 @@ export class MemoryChannel implements Channel {
     this.#wake()
   }
 
+  /** The end mark of the other end arrives. */
   receiveEnd(): void {
     this.#endReceived = true
     this.#finish(undefined)
   }
 
+  /** The other end has read so much. */
   taken(length: number): void {
     this.#unread -= length
     this.#pump()
@@ -122,6 +133,7 @@ export class MemoryChannel implements Channel {
     }
   }
 
+  /** What arrives, piece by piece; ends with the channel. */
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return { next: () => this.#pull() }
   }

@@ -3,7 +3,9 @@
 import { JamiError } from '../base/errors.ts'
 import type { FileTree, Storage } from '../contracts/storage.ts'
 
+/** A write, as the plan sees it. */
 export interface StorageWrite {
+  /** The call. */
   readonly kind: 'batch' | 'purge' | 'write' | 'append' | 'flush' | 'truncate' | 'rename' | 'remove'
   /** Keys of a batch or the prefix of a purge; the tree's prefix and the path of a file (the new one of a rename). */
   readonly names: readonly string[]
@@ -17,6 +19,7 @@ export interface FailurePlan {
   readonly from?: number
   /** The write happened, and its promise rejects all the same (a crash just after it). Default: nothing happened. */
   readonly applied?: boolean
+  /** Which writes are meant; default all. */
   readonly only?: (write: StorageWrite) => boolean
 }
 

@@ -8,7 +8,9 @@ import type { AccountUri, DeviceId, InfoHash } from '../contracts/ids.ts'
 import { certificateKey } from '../identity/ids.ts'
 import { verifyPeerChain } from '../identity/verify-chain.ts'
 
+/** What is known, and how long looking takes. */
 export interface FakeCertificatesOptions {
+  /** Whose time look-ups take. */
   clock: Clock
   /** Chains that `get` gives at once. */
   known?: readonly CertificateChain[]
@@ -18,6 +20,7 @@ export interface FakeCertificatesOptions {
   isKnown?: (account: AccountUri) => boolean
 }
 
+/** Certificates of others, in memory. */
 export class FakeCertificates implements CertificateStore {
   readonly #clock: Clock
   readonly #latencyMs: number

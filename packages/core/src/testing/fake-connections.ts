@@ -10,7 +10,9 @@ import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import { verifyPeerChain } from '../identity/verify-chain.ts'
 import { channelPair, type MemoryChannel } from './channel-pair.ts'
 
+/** What links are like. */
 export interface FakeConnectionOptions {
+  /** Whose time links take. */
   clock: Clock
   /** One way; opening a link takes several of them. */
   latencyMs?: number
@@ -22,8 +24,11 @@ const ACCEPT_MS = 3000
 
 /** What connects the managers of a test. */
 export class FakeConnectionNetwork {
+  /** As given. */
   readonly clock: Clock
+  /** One way. */
   readonly latencyMs: number
+  /** Those that run, by device. */
   readonly managers = new Map<DeviceId, FakeConnectionManager>() // running ones; bounded by the test
   #groups: ReadonlySet<DeviceId>[] = []
   #links = 0
@@ -33,10 +38,12 @@ export class FakeConnectionNetwork {
     this.latencyMs = options.latencyMs ?? 10
   }
 
+  /** A manager for a device; must be started. */
   manager(options: { identity: DeviceIdentity; policy: AccessPolicy }): FakeConnectionManager {
     return new FakeConnectionManager(this, options.identity, options.policy)
   }
 
+  /** A fresh one. */
   linkId(): string {
     return String(++this.#links)
   }
@@ -47,10 +54,12 @@ export class FakeConnectionNetwork {
     for (const manager of this.managers.values()) manager.dropUnreachable()
   }
 
+  /** Ends a partition. */
   heal(): void {
     this.#groups = []
   }
 
+  /** Whether a partition lies between two devices. */
   isCut(a: DeviceId, b: DeviceId): boolean {
     const side = this.#groups.findIndex((group) => group.has(a))
     const other = this.#groups.findIndex((group) => group.has(b))
@@ -75,7 +84,9 @@ interface Taken {
   dropped(): void
 }
 
+/** Links and channels of one device, in memory. */
 export class FakeConnectionManager implements ConnectionManager {
+  /** Who it is, as others see it. */
   readonly self: PeerIdentity
   readonly #network: FakeConnectionNetwork
   readonly #policy: AccessPolicy
@@ -107,6 +118,7 @@ export class FakeConnectionManager implements ConnectionManager {
     this.#listeners.clear()
   }
 
+  /** False while it cannot be reached. */
   get online(): boolean {
     return this.#online
   }
@@ -203,6 +215,7 @@ export class FakeConnectionManager implements ConnectionManager {
 
   // The other side's questions.
 
+  /** Whether its policy allows a link. */
   allows(peer: PeerIdentity): boolean {
     return this.#policy.allowsLink(peer)
   }
@@ -231,6 +244,7 @@ export class FakeConnectionManager implements ConnectionManager {
     return undefined
   }
 
+  /** The other side has its end. */
   opened(channel: MemoryChannel, { handler, dropped }: Taken): void {
     void channel.closed.then(dropped)
     const link = this.#links.get(channel.remote.deviceId)
@@ -290,6 +304,7 @@ export class FakeConnectionManager implements ConnectionManager {
     link.remote.#dropLink(this.self.deviceId, new JamiError('ERR_LINK_LOST', 'the peer closed the link'))
   }
 
+  /** Ends links across a partition. */
   dropUnreachable(): void {
     for (const device of [...this.#links.keys()]) if (this.#network.isCut(this.self.deviceId, device)) this.#dropLink(device, new JamiError('ERR_LINK_LOST', 'the link is dead'))
   }

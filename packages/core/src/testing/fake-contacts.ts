@@ -9,6 +9,7 @@ interface Contact {
   readonly conversation: ConversationId | undefined
 }
 
+/** Contacts and bans, set by the test. */
 export class FakeContacts implements ContactBook {
   readonly #contacts = new Map<AccountUri, Contact>() // bounded by the test
   readonly #banned = new Set<AccountUri | DeviceId>() // bounded by the test
@@ -18,12 +19,14 @@ export class FakeContacts implements ContactBook {
     for (const account of confirmed) this.add(account, { confirmed: true })
   }
 
+  /** A contact from now on; takes a ban back. */
   add(account: AccountUri, change: { confirmed?: boolean; conversation?: ConversationId } = {}): void {
     const old = this.#contacts.get(account)
     this.#banned.delete(account)
     this.#contacts.set(account, { active: true, confirmed: change.confirmed || (old?.active === true && old.confirmed), conversation: change.conversation ?? old?.conversation })
   }
 
+  /** No contact and not banned. */
   remove(account: AccountUri): void {
     this.#contacts.delete(account)
     this.#banned.delete(account)

@@ -41,8 +41,11 @@ interface Self {
 
 /** What connects the conversations of a test. */
 export class FakeConversationNetwork {
+  /** As given. */
   readonly clock: Clock
+  /** From a message to its arrival. */
   readonly latencyMs: number
+  /** Those that run, by device. */
   readonly running = new Map<DeviceId, FakeConversations>() // bounded by the test
   readonly #kept = new Map<DeviceId, Kept>() // bounded by the test
 
@@ -61,6 +64,7 @@ export class FakeConversationNetwork {
     return ({ identity }) => this.conversations(identity)
   }
 
+  /** What a device keeps while it does not run. */
   keptBy(device: DeviceId): Kept {
     const kept = this.#kept.get(device) ?? { replicas: new Map(), cloning: new Map() }
     this.#kept.set(device, kept)
@@ -68,8 +72,11 @@ export class FakeConversationNetwork {
   }
 }
 
+/** Conversations of one device, in memory. */
 export class FakeConversations implements Conversations {
+  /** Whose they are. */
   readonly accountId: AccountUri
+  /** On which device. */
   readonly deviceId: DeviceId
   readonly #network: FakeConversationNetwork
   readonly #kept: Kept

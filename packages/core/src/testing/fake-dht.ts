@@ -69,9 +69,13 @@ interface Listening {
   changed(stored: Stored, expired: boolean): void
 }
 
+/** What the shared table is like. */
 export interface FakeDhtOptions {
+  /** Whose time values live in. */
   clock: Clock
+  /** Signs and encrypts. */
   crypto: Crypto
+  /** Ids of values. */
   random?: SeededRandom
   /** How long a get, put or push takes. */
   latencyMs?: number
@@ -79,11 +83,17 @@ export interface FakeDhtOptions {
 
 /** The table all nodes of a test share. */
 export class FakeDhtNetwork {
+  /** As given. */
   readonly clock: Clock
+  /** As given. */
   readonly crypto: Crypto
+  /** As given. */
   readonly random: SeededRandom
+  /** Of a get, put or push. */
   readonly latencyMs: number
+  /** Those that run. */
   readonly nodes = new Set<FakeDht>() // running ones; bounded by the test
+  /** Listens that are open. */
   readonly listeners = new Set<Listening>() // bounded by the test
   readonly #values = new Map<InfoHash, Map<bigint, Stored>>() // bounded by the test
 
@@ -94,10 +104,12 @@ export class FakeDhtNetwork {
     this.latencyMs = options.latencyMs ?? 50
   }
 
+  /** A node; must be started. */
   node(): FakeDht {
     return new FakeDht(this)
   }
 
+  /** What is stored at a key. */
   at(key: InfoHash): Stored[] {
     return [...(this.#values.get(key)?.values() ?? [])]
   }

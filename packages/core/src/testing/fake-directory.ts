@@ -8,7 +8,9 @@ import type { CertificateStore } from '../contracts/identity.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
 
+/** How devices are found. */
 export interface FakeDirectoryOptions {
+  /** Whose time look-ups take. */
   clock: Clock
   /** Pins the chains of announced devices; without it every announced device counts. */
   certificates?: CertificateStore
@@ -16,6 +18,7 @@ export interface FakeDirectoryOptions {
   latencyMs?: number
 }
 
+/** Who is announced and connected, set by the test. */
 export class FakeDirectory implements DeviceDirectory, Presence {
   readonly #options: FakeDirectoryOptions
   readonly #announced = new Map<AccountUri, Set<DeviceId>>() // bounded by the test
@@ -27,6 +30,7 @@ export class FakeDirectory implements DeviceDirectory, Presence {
     this.#options = options
   }
 
+  /** The device is announced. */
   announce(account: AccountUri, device: DeviceId): void {
     this.#announced.set(account, new Set([...(this.#announced.get(account) ?? []), device]))
     this.#show(account)

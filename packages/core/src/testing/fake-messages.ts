@@ -17,11 +17,17 @@ const MAX_BODY_BYTES = 64_000
 type Handler = (message: PeerMessage) => void | Promise<void>
 type Options = NonNullable<Parameters<PeerMessages['send']>[2]>
 
+/** A message as it was given to `send`. */
 export interface SentMessage {
+  /** The sender. */
   readonly from: AccountUri
+  /** Its device. */
   readonly fromDevice: DeviceId
+  /** An account, or one device. */
   readonly to: AccountUri | DeviceId
+  /** Its type. */
   readonly mime: string
+  /** Its text. */
   readonly body: string
 }
 
@@ -34,10 +40,13 @@ interface Queued {
 
 /** What connects the messengers of a test. */
 export class FakeMessageNetwork {
+  /** As given. */
   readonly clock: Clock
+  /** One way. */
   readonly latencyMs: number
   /** Everything that was asked to be sent, in order: delivered, queued or dropped. */
   readonly sent: SentMessage[] = [] // bounded by the test
+  /** Those that run, by device. */
   readonly messengers = new Map<DeviceId, FakeMessages>() // running ones; bounded by the test
 
   constructor(options: { clock: Clock; /** One way; opening a channel takes several of them. */ latencyMs?: number }) {
@@ -56,8 +65,11 @@ export class FakeMessageNetwork {
   }
 }
 
+/** Small messages of one device, in memory. */
 export class FakeMessages implements PeerMessages, Service {
+  /** Whose they are. */
   readonly accountId: AccountUri
+  /** On which device. */
   readonly deviceId: DeviceId
   readonly #network: FakeMessageNetwork
   readonly #handlers = new Map<string, Handler>() // bounded by callers

@@ -5,6 +5,7 @@
 import { JamiError } from '../base/errors.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
 
+/** When it begins, and when it counts as at rest. */
 export interface ManualClockOptions {
   /** Unix time of the start; default 2026-01-01T00:00:00Z. */
   wallTimeMs?: number
@@ -27,6 +28,7 @@ const WALL_MS = Date.UTC(2026, 0, 1)
 const DEFAULT_LIMIT_MS = 3_600_000
 const IDLE_RESTS = 400
 
+/** A clock that a test sets by hand. */
 export class ManualClock implements Clock {
   readonly #wallOffset: number
   readonly #quietTurns: number

@@ -8,6 +8,7 @@ export interface RecordingLogger extends Logger {
   readonly entries: readonly LogEntry[]
 }
 
+/** Writes nothing. @param entries where it keeps them; a fresh list by default */
 export function recordingLogger(entries: LogEntry[] = [], bindings: Record<string, unknown> = {}): RecordingLogger {
   const at = (level: LogEntry['level']) => (fields: object, message?: string) => void entries.push({ level, fields: { ...bindings, ...fields }, message })
   return {

@@ -13,6 +13,7 @@ import { familyOf, isAny, isLoopback, show, type SimLinkOptions, SimWire, type S
 type HostLike = string | SimHost
 const nameOf = (host: HostLike) => (typeof host === 'string' ? host : host.name)
 
+/** Hosts that reach each other over links with latency, loss and partitions, in memory. */
 export class SimNetwork {
   readonly #wire: SimWire
   readonly #hosts = new Map<string, SimHost>() // bounded by the test
@@ -44,6 +45,7 @@ export class SimNetwork {
     this.#wire.partition(groups.map((group) => group.map(nameOf)))
   }
 
+  /** Ends a partition. */
   heal(): void {
     this.#wire.heal()
   }
@@ -69,8 +71,11 @@ const FIRST_EPHEMERAL = 49_152
 
 /** One machine of the network. */
 export class SimHost implements Network {
+  /** As given. */
   readonly name: string
+  /** Its address; undefined when it has none of the family. */
   readonly ipv4: string | undefined
+  /** Its address; undefined when it has none of the family. */
   readonly ipv6: string | undefined
   readonly #wire: SimWire
   readonly #others: (name: string) => SimHost | undefined
@@ -125,6 +130,7 @@ export class SimHost implements Network {
     return socket
   }
 
+  /** The socket that gets a datagram. */
   receiver(to: SocketAddress): SimDatagramSocket | undefined {
     return match([...this.#datagram], to)
   }
@@ -210,6 +216,7 @@ export class SimHost implements Network {
     })
   }
 
+  /** The listener that gets a connection. */
   listenerFor(to: SocketAddress): Listener | undefined {
     return match([...this.#listeners], to)
   }

@@ -23,6 +23,7 @@ export interface SimLinkOptions {
   maxDatagramBytes: number
 }
 
+/** TCP as the hosts have it. */
 export interface SimTcpOptions {
   /** How long a lost segment waits for its repetition, also after a partition healed. */
   retransmitMs: number
@@ -36,7 +37,9 @@ export interface SimTcpOptions {
   backlog: number
 }
 
+/** The network; what is left out has a default. */
 export interface SimWireOptions extends Partial<SimLinkOptions>, Partial<SimTcpOptions> {
+  /** Whose time packets take. */
   clock: Clock
   /** Chance of the network alone: use a fork, so that nodes drawing from theirs change nothing here. */
   random: SeededRandom

@@ -3,13 +3,15 @@
 import type { FileTree, Storage } from '../contracts/storage.ts'
 import { type MemoryContents, memoryStorage } from '../storage/memory-storage.ts'
 
+/** A storage in memory that a test looks into. */
 export interface TestStorage extends Storage {
+  /** What it keeps; may be given to another one. */
   readonly contents: MemoryContents
   /** Called with the key or path before anything changes: what throws here is a crash, and nothing was written. */
   onWrite: (what: string) => void
 }
 
-/** @param contents of an earlier storage, or a copy of them */
+/** Breaks where `onWrite` throws. @param contents of an earlier storage, or a copy of them */
 export function testStorage(contents: MemoryContents = { records: new Map(), files: new Map() }): TestStorage {
   const storage = memoryStorage(contents)
   const tell = (what: string) => hooked.onWrite(what)

@@ -9,6 +9,7 @@ import { testCrypto } from '../test-crypto.ts'
 import { testIdentity } from '../test-identities.ts'
 import { type ContractTest, rejectsWith, testsOf } from './contract-test.ts'
 
+/** A store, and what the tests do around it. */
 export interface CertificatesUnderTest {
   /** Knows no device of accounts 0 and 1 of the pool yet; its own device, if it has one, is of another account. */
   readonly store: CertificateStore
@@ -22,6 +23,7 @@ export interface CertificatesUnderTest {
   know(account: AccountUri): unknown
   /** Lets this much time pass; left out where time is real: then nothing about validity is tested. */
   advance?(ms: number): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -36,6 +38,7 @@ async function claimed(): Promise<CertificateChain> {
   return [await issueDeviceCertificate(env, { accountKey: other.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey }), issuer, ...above]
 }
 
+/** What a CertificateStore must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function certificatesSuite(make: () => CertificatesUnderTest | Promise<CertificatesUnderTest>): ContractTest[] {
   const test = testsOf(make)
   const code = (work: Promise<unknown>) => work.then(() => 'resolved', (error: unknown) => (error as { code?: string }).code ?? String(error))

@@ -6,12 +6,15 @@ import { type ContractTest, rejectsWith, sameBytes, testsOf } from './contract-t
 
 /** Both ends of one open channel between two devices. */
 export interface ChannelUnderTest {
+  /** One end. */
   readonly a: Channel
+  /** The other one. */
   readonly b: Channel
   /** Waits for `work`, letting the time below the channel pass. */
   drive<T>(work: Promise<T>): Promise<T>
   /** Lets everything on its way arrive, in a few seconds of the time below the channel. Default: until nothing moves for 200 turns of the loop. */
   rest?(): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -33,6 +36,7 @@ async function readAll(channel: Channel, atMost = Infinity): Promise<Uint8Array>
 
 const sameReason = (error: unknown, reason: Error) => error === reason || (error as Error | undefined)?.cause === reason
 
+/** What a Channel must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function channelSuite(make: () => ChannelUnderTest | Promise<ChannelUnderTest>): ContractTest[] {
   const test = testsOf(make, async (t) => {
     t.a.abort()

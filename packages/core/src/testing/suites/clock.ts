@@ -3,12 +3,15 @@ import { deepStrictEqual, ok } from 'node:assert/strict'
 import type { Clock } from '../../contracts/clock.ts'
 import type { ContractTest } from './contract-test.ts'
 
+/** A clock, and how its time passes. */
 export interface ClockUnderTest {
+  /** The one under test. */
   readonly clock: Clock
   /** Lets at least `ms` milliseconds of the clock pass and everything that is due run. */
   advance(ms: number): Promise<void>
 }
 
+/** What a Clock must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function clockSuite(make: () => ClockUnderTest | Promise<ClockUnderTest>): ContractTest[] {
   const test = (title: string, run: (t: ClockUnderTest) => Promise<void>): ContractTest => ({ title, run: async () => run(await make()) })
   return [

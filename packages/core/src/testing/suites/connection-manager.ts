@@ -7,20 +7,25 @@ import type { PeerIdentity } from '../../contracts/identity.ts'
 import type { DeviceId } from '../../contracts/ids.ts'
 import { type ContractTest, rejectsWith, sameBytes, throwsWith, testsOf } from './contract-test.ts'
 
+/** A manager, and who it is. */
 export interface ManagerUnderTest {
+  /** The one under test. */
   readonly manager: ConnectionManager
   /** Who this manager is, as others see it. */
   readonly self: PeerIdentity
 }
 
+/** Three managers. */
 export interface ConnectionsUnderTest {
   /** Started; `a` and `b` (of different accounts) allow each other. */
   readonly a: ManagerUnderTest
+  /** See `a`. */
   readonly b: ManagerUnderTest
   /** Started; allows everybody, and nobody allows it. */
   readonly stranger: ManagerUnderTest
   /** Waits for `work`, letting time pass as it must. */
   drive<T>(work: Promise<T>): Promise<T>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -66,6 +71,7 @@ function link(manager: ConnectionManager, device: DeviceId, up: boolean): Promis
   })
 }
 
+/** What a ConnectionManager must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function connectionManagerSuite(make: () => ConnectionsUnderTest | Promise<ConnectionsUnderTest>): ContractTest[] {
   const test = testsOf(make, async (t) => {
     await t.drive(Promise.all([t.a, t.b, t.stranger].map(({ manager }) => manager.stop())))

@@ -5,13 +5,17 @@ import type { AccountUri, ConversationId } from '../../contracts/ids.ts'
 import { testIdentity } from '../test-identities.ts'
 import { type ContractTest, testsOf } from './contract-test.ts'
 
+/** A book, and what the tests do to it. */
 export interface ContactBookUnderTest {
   /** Empty. */
   readonly book: ContactBook
   /** Adds a contact, or confirms it or gives it another conversation. */
   add(account: AccountUri, change?: { confirmed?: boolean; conversation?: ConversationId }): Promise<void>
+  /** No contact any more. */
   remove(account: AccountUri): Promise<void>
+  /** Banned from now on. */
   ban(account: AccountUri): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -19,6 +23,7 @@ const [alice, bob] = [testIdentity(0).device, testIdentity(1).device]
 const [one, two] = ['1'.repeat(40) as ConversationId, '2'.repeat(40) as ConversationId]
 const nobody = { contact: false, confirmed: false, banned: false, conversation: undefined }
 
+/** What a ContactBook must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function contactBookSuite(make: () => ContactBookUnderTest | Promise<ContactBookUnderTest>): ContractTest[] {
   /** `said` is everything a book says about an account. */
   const test = testsOf(make, undefined, ({ book }) => ({

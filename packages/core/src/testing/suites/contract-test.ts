@@ -3,8 +3,11 @@ import { deepStrictEqual, ok } from 'node:assert/strict'
 import type { JamiErrorCode } from '../../contracts/errors.ts'
 import { JamiError } from '../../base/errors.ts'
 
+/** One test of a suite, for any framework. */
 export interface ContractTest {
+  /** What it states. */
   readonly title: string
+  /** Rejects when it does not hold. */
   run(): Promise<void>
 }
 

@@ -5,15 +5,21 @@ import type { AccountUri, ConversationId, DeviceId, MessageId } from '../../cont
 import type { Op } from '../../contracts/service.ts'
 import { type ContractTest, rejectsWith, throwsWith, testsOf } from './contract-test.ts'
 
+/** One device and its conversations. */
 export interface ConverserUnderTest {
+  /** The ones under test. */
   readonly conversations: Conversations
+  /** Whose device. */
   readonly account: AccountUri
+  /** Which one. */
   readonly device: DeviceId
 }
 
+/** Two people, and what the tests do around them. */
 export interface ConversationsUnderTest {
   /** Confirmed contacts of each other; started; they cannot reach each other until `meet`. */
   readonly a: ConverserUnderTest
+  /** See `a`. */
   readonly b: ConverserUnderTest
   /** An account that is not here. */
   readonly absent: AccountUri
@@ -29,6 +35,7 @@ export interface ConversationsUnderTest {
   settle(): Promise<void>
   /** Lets this much time pass; left out where time is real: then nothing that ends by itself is tested. */
   advance?(ms: number): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -49,6 +56,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 const shown = (entries: readonly ConversationEntry[]) => entries.map(({ type, fields }) => (type === 'text/plain' ? fields.body : type))
 const roles = (who: ConverserUnderTest, id: ConversationId) => Object.fromEntries((who.conversations.get(id)?.members ?? []).map(({ uri, role }) => [uri, role]))
 
+/** What Conversations must do, as tests to run one by one. @param make makes fresh ones for each test */
 export function conversationsSuite(make: () => ConversationsUnderTest | Promise<ConversationsUnderTest>): ContractTest[] {
   interface Tools {
     /** What somebody's history shows, oldest first. */

@@ -5,7 +5,9 @@ import type { Crypto } from '../../contracts/crypto.ts'
 import type { PrivateKey } from '../../contracts/identity.ts'
 import { type ContractTest, rejectsWith, sameBytes } from './contract-test.ts'
 
+/** Cryptography, and keys to use. */
 export interface CryptoUnderTest {
+  /** The one under test. */
   readonly crypto: Crypto
   /** Two different RSA keys. */
   readonly keys: readonly [PrivateKey, PrivateKey]
@@ -26,6 +28,7 @@ function rsaKey(modulus: bigint, exponent: bigint): Uint8Array {
 /** SPKI of the P-256 generator point as a public key. */
 const EC_KEY = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5')
 
+/** What a Crypto must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function cryptoSuite(make: () => CryptoUnderTest | Promise<CryptoUnderTest>): ContractTest[] {
   const test = (title: string, run: (t: CryptoUnderTest) => Promise<void>): ContractTest => ({ title, run: async () => run(await make()) })
   const message = utf8('exactly these bytes')

@@ -7,6 +7,7 @@ import type { AccountIdentity } from '../../identity/issue.ts'
 import { testIdentity } from '../test-identities.ts'
 import { type ContractTest, rejectsWith, testsOf } from './contract-test.ts'
 
+/** A directory, and what the tests do around it. */
 export interface DirectoryUnderTest {
   /** Nobody is announced. */
   readonly directory: DeviceDirectory
@@ -22,6 +23,7 @@ export interface DirectoryUnderTest {
   revoke(device: AccountIdentity): Promise<void>
   /** Waits for `work`, letting time pass as it must. */
   drive<T>(work: Promise<T>): Promise<T>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -36,6 +38,7 @@ async function all(devices: AsyncIterable<DeviceId>): Promise<DeviceId[]> {
 
 const ids = (...devices: AccountIdentity[]) => devices.map(({ device }) => device.deviceId).sort()
 
+/** What a DeviceDirectory must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function deviceDirectorySuite(make: () => DirectoryUnderTest | Promise<DirectoryUnderTest>): ContractTest[] {
   const test = testsOf(make, undefined, (t) => ({ devicesOf: (account: AccountUri): Promise<DeviceId[]> => t.drive(all(t.directory.devicesOf(account))) }))
   return [

@@ -10,9 +10,11 @@ import type { InfoHash } from '../../contracts/ids.ts'
 import { makeAnnouncement } from '../../identity/announcement.ts'
 import { type ContractTest, rejectsWith, sameBytes, testsOf } from './contract-test.ts'
 
+/** Nodes, and what they work with. */
 export interface DhtUnderTest {
   /** Three nodes, started and connected with each other. */
   readonly nodes: readonly [Dht, Dht, Dht]
+  /** Signs and encrypts for them. */
   readonly crypto: Crypto
   /** Two different RSA keys. */
   readonly keys: readonly [PrivateKey, PrivateKey]
@@ -20,6 +22,7 @@ export interface DhtUnderTest {
   drive<T>(work: Promise<T>): Promise<T>
   /** Lets this much time pass; left out where time is real: then nothing about lifetimes is tested. */
   advance?(ms: number): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -42,6 +45,7 @@ function replay(packed: Uint8Array, id: bigint): Uint8Array {
 
 const texts = (values: readonly DhtValue[]) => values.map(({ data }) => new TextDecoder().decode(data)).sort()
 
+/** What a Dht must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function dhtSuite(make: () => DhtUnderTest | Promise<DhtUnderTest>): ContractTest[] {
   const test = testsOf(make, (t) => t.drive(Promise.all(t.nodes.map((node) => node.stop()))))
   /** Collects what a listen tells until `end`. */

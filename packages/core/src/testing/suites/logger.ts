@@ -3,13 +3,17 @@ import { deepStrictEqual } from 'node:assert/strict'
 import type { Logger, LogLevel } from '../../contracts/logger.ts'
 import type { ContractTest } from './contract-test.ts'
 
+/** What was logged. */
 export interface LogEntry {
+  /** How much it weighs. */
   readonly level: Exclude<LogLevel, 'silent'>
   /** With the bindings of the loggers above. */
   readonly fields: Record<string, unknown>
+  /** What happened, when it was said. */
   readonly message: string | undefined
 }
 
+/** A logger, and what it kept. */
 export interface LoggerUnderTest {
   /** Takes every level. */
   readonly logger: Logger
@@ -19,6 +23,7 @@ export interface LoggerUnderTest {
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const
 
+/** What a Logger must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function loggerSuite(make: () => LoggerUnderTest): ContractTest[] {
   const test = (title: string, run: (t: { logger: Logger; logged: (expected: unknown[]) => void }) => void): ContractTest => ({
     title,

@@ -6,13 +6,19 @@ import { type ContractTest, rejectsWith, sameBytes } from './contract-test.ts'
 
 /** Two hosts that reach each other without loss. */
 export interface NetworkUnderTest {
+  /** One host's network. */
   readonly a: Network
+  /** The other one's. */
   readonly b: Network
+  /** An address of the first. */
   readonly hostA: string
+  /** An address of the second. */
   readonly hostB: string
+  /** Of both addresses. */
   readonly family: 4 | 6
   /** Waits for `work`, letting the time of the network pass. */
   drive<T>(work: Promise<T>): Promise<T>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -49,6 +55,7 @@ async function readAll(socket: StreamSocket, atMost = Infinity): Promise<Uint8Ar
   return concatBytes(...parts)
 }
 
+/** What a Network must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function networkSuite(make: () => NetworkUnderTest | Promise<NetworkUnderTest>): ContractTest[] {
   const test = (title: string, run: (t: Tools) => Promise<void>): ContractTest => ({
     title,

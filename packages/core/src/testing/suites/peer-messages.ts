@@ -4,17 +4,25 @@ import type { PeerMessage, PeerMessages } from '../../contracts/account.ts'
 import type { AccountUri, DeviceId } from '../../contracts/ids.ts'
 import { type ContractTest, rejectsWith, throwsWith, testsOf } from './contract-test.ts'
 
+/** One device and its messages. */
 export interface MessengerUnderTest {
+  /** The ones under test. */
   readonly messages: PeerMessages
+  /** Whose device. */
   readonly account: AccountUri
+  /** Which one. */
   readonly device: DeviceId
+  /** Ends it. */
   stop(): Promise<void>
 }
 
+/** Three devices, and what the tests do around them. */
 export interface MessagesUnderTest {
   /** `b` and `b2` are two devices of one account. All run; they may talk to each other, and `a` alone can be reached. */
   readonly a: MessengerUnderTest
+  /** See `a`. */
   readonly b: MessengerUnderTest
+  /** See `a`. */
   readonly b2: MessengerUnderTest
   /** The device can reach and be reached from now on; the others learn it, unless it comes quietly. */
   appear(who: MessengerUnderTest, options?: { quietly: boolean }): Promise<void>
@@ -26,6 +34,7 @@ export interface MessagesUnderTest {
   drive<T>(work: Promise<T>): Promise<T>
   /** Lets everything that is on its way arrive. */
   settle(): Promise<void>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -42,6 +51,7 @@ function inbox(who: MessengerUnderTest, mime = MIME): PeerMessage[] {
 
 const bodies = (got: readonly PeerMessage[]) => got.map(({ body }) => body)
 
+/** What PeerMessages must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function peerMessagesSuite(make: () => MessagesUnderTest | Promise<MessagesUnderTest>): ContractTest[] {
   const test = testsOf(make, (t) => t.drive(Promise.all([t.a, t.b, t.b2].map((who) => who.stop()))))
   /** Reports what a send became, as soon as it is known. */

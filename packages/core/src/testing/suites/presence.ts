@@ -6,6 +6,7 @@ import type { AccountIdentity } from '../../identity/issue.ts'
 import { testIdentity } from '../test-identities.ts'
 import { type ContractTest, testsOf } from './contract-test.ts'
 
+/** Presence, and what the tests do around it. */
 export interface PresenceUnderTest {
   /** Follows accounts 0 and 1 of the pool; nobody is announced. */
   readonly presence: Presence
@@ -15,12 +16,14 @@ export interface PresenceUnderTest {
   withdraw(device: AccountIdentity): Promise<void>
   /** A message channel with the account opened (+1) or closed (-1). */
   channel(account: AccountUri, by: 1 | -1): void
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
 const [phone, laptop, other] = [testIdentity(0), testIdentity(0, 1), testIdentity(1)]
 const account = phone.device.accountId
 
+/** What Presence must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function presenceSuite(make: () => PresenceUnderTest | Promise<PresenceUnderTest>): ContractTest[] {
   /** `told` gets what listeners hear of account 0. */
   const test = testsOf(make, undefined, (t) => {

@@ -3,6 +3,7 @@ import { deepStrictEqual, notDeepStrictEqual, ok } from 'node:assert/strict'
 import type { Random } from '../../contracts/random.ts'
 import { type ContractTest, throwsWith } from './contract-test.ts'
 
+/** What a Random must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function randomSuite(make: () => Random): ContractTest[] {
   const test = (title: string, run: (random: Random) => void): ContractTest => ({ title, run: async () => run(make()) })
   return [

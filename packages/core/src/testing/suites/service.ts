@@ -3,15 +3,19 @@ import { deepStrictEqual } from 'node:assert/strict'
 import type { Service } from '../../contracts/service.ts'
 import type { ContractTest } from './contract-test.ts'
 
+/** A service, and what it leaves open. */
 export interface ServiceUnderTest {
   /** Fresh, not started. */
   readonly service: Service
+  /** Waits for `work`, letting time pass as it must. */
   drive<T>(work: Promise<T>): Promise<T>
   /** What the service has open: timers, sockets, listeners. */
   leaks(): unknown[]
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
+/** What a Service must do, as tests to run one by one. @param make makes a fresh one for each test */
 export function serviceSuite(make: () => ServiceUnderTest | Promise<ServiceUnderTest>): ContractTest[] {
   const test = (title: string, run: (t: ServiceUnderTest) => Promise<void>): ContractTest => ({
     title,

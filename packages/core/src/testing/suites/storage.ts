@@ -4,10 +4,13 @@ import { utf8 } from '../../codec/bytes.ts'
 import type { Storage } from '../../contracts/storage.ts'
 import { type ContractTest, rejectsWith, sameBytes, throwsWith, testsOf } from './contract-test.ts'
 
+/** A storage, empty. */
 export interface StorageUnderTest {
+  /** The one under test. */
   readonly storage: Storage
   /** Closes it and opens the same data again; left out by storages that keep nothing. */
   reopen?(): Promise<Storage>
+  /** Ends what it is made of. */
   dispose?(): Promise<void>
 }
 
@@ -19,6 +22,10 @@ async function all(keys: AsyncIterable<string>): Promise<string[]> {
   return out
 }
 
+/**
+ * What a Storage must do, as tests to run one by one. @param make makes a fresh one for each test
+ * @example for (const { title, run } of storageSuite(() => ({ storage: memoryStorage() }))) await run().catch((error: unknown) => console.log(title, error))
+ */
 export function storageSuite(make: () => StorageUnderTest | Promise<StorageUnderTest>): ContractTest[] {
   const test = testsOf(make)
   const put = (storage: Storage, key: string, text: string) => storage.batch([{ key, value: utf8(text) }])
