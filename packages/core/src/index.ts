@@ -3,10 +3,10 @@ export { JamiError, type JamiErrorOptions } from './base/errors.ts'
 export { lineLogger, silentLogger } from './base/logger.ts'
 export type * from './contracts/index.ts'
 export type {
-  Account, AccountEvents, AccountInit, Accounts, Channel as PublicChannel, Channels, ConsoleLike, Contact, ContactRequest, Contacts, Conversation, ConversationList, Dht as PublicDht, DhtEntry,
-  Emitter, EventMessage, HistoryOptions, JamiNode, Message, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats, Peer, PeerLike, SendOptions, TextMessage,
-  UnknownMessage,
+  Account, AccountEvents, AccountInit, Accounts, Channel as PublicChannel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList, Emitter,
+  EventMessage, HistoryOptions, Message, Peer, PeerLike, SendOptions, TextMessage, UnknownMessage,
 } from './node/api.ts'
+export type { ConsoleLike, Dht as PublicDht, DhtEntry, JamiNode, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats } from './node/api-node.ts'
 export { type BootstrapEntry, parseBootstrap } from './identity/bootstrap.ts'
 export { createJamiNode } from './node/create-node.ts'
 export { parseAccountUri, parseConversationId, parseDeviceId, parseMessageId } from './node/public-ids.ts'

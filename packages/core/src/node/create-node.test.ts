@@ -9,7 +9,7 @@ import { fileStorage } from '../storage/file-storage.ts'
 import { FakeDhtNetwork } from '../testing/fake-dht.ts'
 import { recordingLogger } from '../testing/recording-logger.ts'
 import { testCrypto } from '../testing/test-crypto.ts'
-import type { NodeOptions } from './api.ts'
+import type { NodeOptions } from './api-node.ts'
 import { createJamiNode } from './create-node.ts'
 
 let directory = ''

@@ -5,7 +5,7 @@ import type { Storage } from '../contracts/storage.ts'
 import { fileStorage } from '../storage/file-storage.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'
 import { isSealed, sealedStorage } from '../storage/sealed-storage.ts'
-import type { NodeOptions } from './api.ts'
+import type { NodeOptions } from './api-node.ts'
 
 const CALLS = ['get', 'batch', 'purge', 'keys', 'files', 'lock', 'close'] as const
 

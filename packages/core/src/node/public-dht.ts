@@ -13,7 +13,8 @@ import type { DeviceId, InfoHash } from '../contracts/ids.ts'
 import type { Random } from '../contracts/random.ts'
 import type { Op } from '../contracts/service.ts'
 import { infoHashOf, parseDeviceId, parseInfoHash, shortIdOf } from '../identity/ids.ts'
-import type { Account, Dht, DhtEntry } from './api.ts'
+import type { Account } from './api.ts'
+import type { Dht, DhtEntry } from './api-node.ts'
 
 export interface PublicDhtEnv {
   readonly dht: WireDht
