@@ -73,35 +73,49 @@ export async function history(people: People, run: Run): Promise<void> {
     new Map([...of].map(([kind, values]) => [kind, figure(`${name}.${kind}`, unit, values, note)]))
   const ratio = (name: string, of: ReadonlyMap<Kind, number>, note: string) => figure(name, 'x', [(of.get('sdk') ?? Number.NaN) / (of.get('daemon') ?? Number.NaN)], note)
 
-  // ---- a request that is accepted late ---------------------------------------------------------------------------------
-  say('clone: writing')
-  const clones = await each(async (kind) => {
+  // ---- writing, all at the same time: none of it is measured but the turns of the event loop ------------------------------
+  const half = Math.floor(long / 2) // one fetch brings at most 100,000 commits
+  say('making people')
+  const clones: Couple[] = await each(async (kind) => {
     const [a, b] = [await people.join(kind), await people.join(kind)]
     const conversation = await a.ask(b.uri)
     await b.asked(a.uri, { since: 0, timeoutMs: 120_000 })
-    await a.write(conversation, 'early ', messages, 'in turn')
     return { kind, a, b, conversation }
   })
+  const old = await each((kind) => couple(kind))
+  const longest = half > 0 ? await couple('sdk', { keyBits: 2048 }) : undefined
+  const away = [...old, ...(longest ? [longest] : [])]
+  for (const { a, b } of [...clones, ...away]) await loops.took('making contacts', a, b)
+  say('writing')
+  const write = async ({ kind, a, conversation }: Couple, prefix: string, count: number) => {
+    const begin = performance.now()
+    await a.write(conversation, prefix, count, 'in turn')
+    say(`${kind}: wrote ${count} in ${((performance.now() - begin) / 1000).toFixed(0)} s`)
+    await loops.took(`writing ${count}`, a)
+  }
+  await Promise.all([
+    ...clones.map((of) => write(of, 'early ', messages)),
+    ...old.map((of) => of.b.stop().then(() => write(of, 'away ', messages))),
+    ...(longest ? [longest.b.stop().then(() => write(longest, 'long 1 ', half))] : []),
+  ])
+
+  // ---- a request that is accepted late ---------------------------------------------------------------------------------
   const cloned = new Map<Kind, number[]>()
   for (const { kind, a, b, conversation } of clones) {
-    await loops.took('writing before the accept', a, b)
+    await loops.took('waiting', b)
     const begin = performance.now()
     const accepted = b.accept(a.uri)
     const { atMs } = await b.ready(conversation, { since: 0, timeoutMs: LONG_MS })
     await accepted
     cloned.set(kind, [atMs - begin])
-    await loops.took('clone', a, b)
+    await loops.took('clone', b)
+    await loops.took('serving a clone', a)
     await people.leave(a, b)
   }
   ratio('history.clone_5000.ratio', perKind('history.clone_5000', 'ms', cloned, size(messages, 'accept call to conversation ready')), 'ours / daemon; target at most 0.4')
 
   // ---- a peer that was away --------------------------------------------------------------------------------------------
-  const away = async ({ kind, a, b, conversation }: Couple, prefix: string, count: number): Promise<number> => {
-    await loops.took('being friends', a, b)
-    await b.stop()
-    say(`${kind}: writing ${count} while the peer is away`)
-    await a.write(conversation, prefix, count, 'in turn')
-    await loops.took(`writing ${count}`, a)
+  const comeBack = async ({ a, b, conversation }: Couple, prefix: string, count: number): Promise<number> => {
     const there = await a.head(conversation)
     const begin = performance.now()
     await b.start()
@@ -110,19 +124,17 @@ export async function history(people: People, run: Run): Promise<void> {
     await loops.took(`serving ${count}`, a)
     return atMs - begin
   }
-  const old = await each((kind) => couple(kind))
   const caught = new Map<Kind, number[]>()
-  for (const pair of old) caught.set(pair.kind, [await away(pair, 'away ', messages)])
+  for (const of of old) caught.set(of.kind, [await comeBack(of, 'away ', messages)])
   ratio('history.catch_up_5000.ratio', perKind('history.catch_up_5000', 'ms', caught, size(messages, "the peer's start to the last one shown")), 'ours / daemon; target at most 0.5')
   const disk = old.filter(({ kind }) => kind === 'sdk').flatMap(({ a, b, conversation }) => [a, b].map((p) => bytesBelow(p.repository(conversation)) / messages))
   figure('history.disk_bytes_per_message', 'B', [Math.max(...disk)], 'folder of the conversation, of writer or reader, whichever is larger; target at most 1,500')
-
-  // ---- a very long one -------------------------------------------------------------------------------------------------
-  let longest: Couple | undefined
-  if (long > 0) {
-    longest = await couple('sdk', { keyBits: 2048 })
-    const half = Math.floor(long / 2) // one fetch brings at most 100,000 commits
-    for (const n of [1, 2]) figure(`history.catch_up_long.sdk`, 'ms', [await away(longest, `long ${n} `, half)], size(half, `${half} messages of a device with a 2,048-bit key; half ${n} of the long history`))
+  if (longest) {
+    const times = [await comeBack(longest, 'long 1 ', half)]
+    await longest.b.stop()
+    await write(longest, 'long 2 ', half)
+    times.push(await comeBack(longest, 'long 2 ', half))
+    figure('history.catch_up_50000.sdk', 'ms', times, size(long, `${half} messages of a device with a 2,048-bit key, twice: the two halves of the very long history`))
   }
 
   // ---- one after another, new and old in turns -------------------------------------------------------------------------
@@ -130,7 +142,8 @@ export async function history(people: People, run: Run): Promise<void> {
   const lanes = [
     ...fresh.map((of) => ({ name: `fresh.${of.kind}`, of, times: [] as number[] })),
     ...old.map((of) => ({ name: `after_5000.${of.kind}`, of, times: [] as number[] })),
-    ...(longest ? [{ name: 'after_100000.sdk', of: longest, times: [] as number[] }] : []),
+    // the other way round: who writes has a key of the usual length
+    ...(longest ? [{ name: 'after_100000.sdk', of: { ...longest, a: longest.b, b: longest.a }, times: [] as number[] }] : []),
   ]
   for (let i = -5; i < (quick ? 30 : 200); i++) {
     for (const { of: { a, b, conversation }, times } of lanes) {
@@ -144,7 +157,7 @@ export async function history(people: People, run: Run): Promise<void> {
       if (i >= 0) times.push(atMs - begin)
     }
   }
-  const oneWay = new Map(lanes.map(({ name, times, of }) => [name, figure(`history.one_way.${name}`, 'ms', times, name.startsWith('after_100000') ? size(long, 'the writer has a 2,048-bit key') : size(messages, of.kind))]))
+  const oneWay = new Map(lanes.map(({ name, times, of }) => [name, figure(`history.one_way.${name}`, 'ms', times, size(name.startsWith('after_100000') ? long : messages, of.kind))]))
   for (const { name, of: { a, b } } of lanes) await loops.took(`one way ${name}`, a, b)
   const flat = (name: string, key: string, most: number) => figure(name, 'x', [(oneWay.get(key) ?? Number.NaN) / (oneWay.get('fresh.sdk') ?? Number.NaN)], `ours long : ours fresh; target at most ${most}`)
   flat('history.one_way.flat', 'after_5000.sdk', 1.2)

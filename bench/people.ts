@@ -1,6 +1,6 @@
 // The real daemon and our node behind one face, so that both are measured with the same code. Our side is the built packages under plain
 // node (bench/built.ts), as users run them.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Daemon } from '../interop/lib/daemon.ts'
 import { head } from '../interop/lib/git.ts'
@@ -197,7 +197,7 @@ export class People {
       },
       heardAll: (conversation, prefix, count, options) => allTexts(sdk().child, textOf(conversation), prefix, count, options),
       head: async (conversation) => String(await sdk().call('head', conversation)),
-      repository: (conversation) => sdk().repository(conversation),
+      repository: (conversation) => folderOf(join(dir, 'profile', 'files'), conversation) ?? fail(`sdk${host}: no folder of ${conversation}`),
       loopDelay: async () => (await sdk().call('loopDelay')) as LoopDelay & NodeJS.MemoryUsage,
       stop: async () => {
         await running?.stop()
@@ -210,6 +210,16 @@ export class People {
       },
     }
   }
+}
+
+/** A conversation's folder, sealed or not. */
+function folderOf(dir: string, name: string): string | undefined {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue
+    const found = entry.name === name ? join(dir, name) : folderOf(join(dir, entry.name), name)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 function fail(why: string): never {
