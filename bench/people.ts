@@ -51,6 +51,8 @@ export interface Person {
   start(): Promise<void>
 }
 
+/** For profiles: `--cpu-prof --cpu-prof-dir=…`. */
+const nodeFlags = process.env.BENCH_NODE_FLAGS?.split(' ') ?? []
 const WRITE_MS = 3_600_000
 
 /** Waits until a child has shown `count` different texts. */
@@ -204,7 +206,7 @@ export class People {
         running = undefined
       },
       start: async () => {
-        running = new Sdk({ label: `sdk${host}`, dir, argv: this.#net.inside(host, process.execPath, built('sdk-peer')), env: { JAMIKIT_LOG: 'warn', TSX_TSCONFIG_PATH: '' } })
+        running = new Sdk({ label: `sdk${host}`, dir, argv: this.#net.inside(host, process.execPath, ...nodeFlags, built('sdk-peer')), env: { JAMIKIT_LOG: 'warn', TSX_TSCONFIG_PATH: '' } })
         await running.start({ bootstrap: [this.#bootstrap], storage: join(dir, 'profile'), account: 'main', displayName: `Kit ${host}`, ...options })
         uri = running.uri
       },
