@@ -16,6 +16,7 @@ import { Notices } from './notices.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
 import { MIME, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
+import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
 
 type Env = Parameters<ConversationsModule>[0]
@@ -34,13 +35,14 @@ export class SwarmConversations implements Conversations {
   readonly #cloning: Cloning
   readonly #fetching: Fetching
   readonly #serving: Serving
+  readonly #statuses: Statuses
   readonly #typing: Typing
   readonly #notices: Notices
   readonly #announcing = new Map<ConversationId, Promise<void>>() // bounded by the conversations
   readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
   readonly #readies: Source<{ conversation: ConversationId }>
   readonly #removed: Source<{ conversation: ConversationId }>
-  readonly #statuses: Source<MessageStatusEvent>
+  readonly #status: Source<MessageStatusEvent>
   readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
   readonly #cache = new ObjectCache(CACHE_BYTES)
@@ -57,7 +59,7 @@ export class SwarmConversations implements Conversations {
     this.#entries = new Source(onError)
     this.#readies = new Source(onError)
     this.#removed = new Source(onError)
-    this.#statuses = new Source(onError)
+    this.#status = new Source(onError)
     this.#typings = new Source(onError)
     this.#problems = new Source(onError)
     const onProblem = (conversation: ConversationId, error: JamiError) => this.#tellProblem(conversation, error)
@@ -65,7 +67,7 @@ export class SwarmConversations implements Conversations {
     const registry = new Registry({ storage, prefix, open: (id) => Conversation.open(this.#conversationEnv(id), id), onProblem })
     const find = (id: ConversationId) => registry.find(id)
     const mayFetch = (conversation: Conversation, uri: AccountUri) => this.#mayFetch(conversation, uri)
-    const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#note(conversation, account, head, 'sent')
+    const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#statuses.note(conversation, account, head, 'sent')
     this.#registry = registry
     this.#fetching = new Fetching({
       clock, random, logger, tasks, connections, find, onHas, onProblem,
@@ -82,13 +84,17 @@ export class SwarmConversations implements Conversations {
       clone: (pending, device) => this.#clone(pending, device),
       onCloned: (conversation, from, head) => this.#cloned(conversation, from, head),
     })
+    this.#statuses = new Statuses({
+      clock, own: identity.accountId, emit: (event) => this.#status.emit(event),
+      isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
+    })
     this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
       fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
       clone: (pending, device) => this.#cloneFrom(pending, device),
       accept: (id, from) => this.accept(id, from),
-      onDisplayed: (conversation, account, message) => this.#note(conversation, account, message, 'displayed'),
+      onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
       onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
     })
   }
@@ -96,7 +102,7 @@ export class SwarmConversations implements Conversations {
   get onEntry() { return this.#entries.listen }
   get onReady() { return this.#readies.listen }
   get onRemoved() { return this.#removed.listen }
-  get onStatus() { return this.#statuses.listen }
+  get onStatus() { return this.#status.listen }
   get onTyping() { return this.#typings.listen }
   get onProblem() { return this.#problems.listen }
 
@@ -283,8 +289,8 @@ export class SwarmConversations implements Conversations {
       if (entry.author !== me && !UNATTENDED.has(entry.type)) wrote.set(entry.author, oid)
       this.#entries.emit({ entry, own: entry.author === me })
     }
-    for (const [member, oid] of wrote) await this.#note(conversation, member, oid, 'displayed')
-    for (const { member, oid, kind } of conversation.dueMarks()) await this.#note(conversation, member, oid, kind)
+    for (const [member, oid] of wrote) await this.#statuses.note(conversation, member, oid, 'displayed')
+    for (const { member, oid, kind } of conversation.dueMarks()) await this.#statuses.note(conversation, member, oid, kind)
   }
 
   // ---------------------------------------------------------------- who may, who has
@@ -292,11 +298,6 @@ export class SwarmConversations implements Conversations {
   #mayFetch(conversation: Conversation, uri: AccountUri): boolean {
     const role = conversation.roleOf(uri)
     return !this.#env.contacts.isBanned(uri) && (role === 'admin' || role === 'member' || role === 'invited')
-  }
-
-  async #note(conversation: Conversation, member: AccountUri, oid: Oid, status: 'sent' | 'displayed'): Promise<void> {
-    if (member === this.#env.identity.accountId) return
-    for (const message of await conversation.note(member, oid, status)) this.#statuses.emit({ conversation: conversation.id, message, member, status })
   }
 
   #peerReady(account: AccountUri, device: DeviceId): void {
@@ -327,7 +328,7 @@ export class SwarmConversations implements Conversations {
   }
 
   async #cloned(conversation: Conversation, from: AccountUri, head: Oid): Promise<void> {
-    await this.#note(conversation, from, head, 'sent')
+    await this.#statuses.note(conversation, from, head, 'sent')
     await this.#join(conversation)
     this.#readies.emit({ conversation: conversation.id })
   }
