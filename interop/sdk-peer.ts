@@ -7,16 +7,13 @@
 //
 // It uses the public API only; what begins with `dht.` drives @jamikit/dht alone. Ends when stdin ends, on SIGTERM, or with
 // `exit`, always through close(): a handle that keeps the process alive is a failure of the scenario, not hidden here.
-import { createCipheriv, createHash, createPublicKey } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { lineLogger } from '@jamikit/core/base'
-import type { Dht as DhtService, LogLevel, PrivateKey } from '@jamikit/core/contracts'
-import { nodeCrypto } from '@jamikit/core/crypto'
-import { parseCertificate, shortIdOf } from '@jamikit/core/identity'
+import type { LogLevel } from '@jamikit/core/contracts'
 import type { Account, Channel, Conversation, JamiNode, Message } from 'jamikit'
-import { nodeNetwork, nodeRandom, systemClock } from '../packages/core/src/io/index.ts'
-import { infoHashOf } from '../packages/core/src/identity/ids.ts'
-import { withBrokenChain } from './lib/broken-chain.ts'
+import type { BareDht } from './lib/bare-dht.ts'
+import { LoopWatch } from './lib/loop-watch.ts'
 import type { SdkMessage, SdkStart } from './lib/sdk.ts'
 
 const started = performance.now()
@@ -26,6 +23,8 @@ const logger = lineLogger((process.env.JAMIKIT_LOG ?? 'debug') as LogLevel, (lin
 
 let node: JamiNode | undefined
 let account: Account | undefined
+let dhtAlone: BareDht | undefined
+let loop: LoopWatch | undefined
 
 const theNode = (): JamiNode => node ?? fail('not started')
 const theAccount = (): Account => account ?? fail('no account')
@@ -42,14 +41,15 @@ const messageOf = (message: Message): SdkMessage => ({
 
 async function start(options: SdkStart): Promise<object> {
   // loaded here, so that scenarios of the DHT alone do not load the rest
-  const [{ createJamiNode }, { ice }] = await Promise.all([import('jamikit'), import('@jamikit/ice')])
-  const lying = () => withBrokenChain(ice())
+  const { createJamiNode } = await import('jamikit')
+  loop = new LoopWatch() // what loading takes is the program's own affair
   node = await createJamiNode({
     ...(options.storage === undefined || options.storage === '' ? {} : { storage: options.storage }),
     network: { bootstrap: options.bootstrap },
     dht: options.dhtPort === undefined ? {} : { port: options.dhtPort },
     logger,
-    modules: options.brokenTls === true ? { connections: lying() } : {},
+    modules: options.brokenTls === true ? { connections: await lying() } : {},
+    ...(options.keyBits === undefined ? {} : { runtime: { crypto: await withKeys(options.keyBits) } }),
   })
   node.on('state', ({ state }) => signal('state', state))
   node.on('error', ({ error, source }) => signal('error', source, error.code, error.message))
@@ -58,6 +58,16 @@ async function start(options: SdkStart): Promise<object> {
   watch(account)
   await account.ready({ timeoutMs: 60_000 })
   return { uri: account.uri, deviceId: account.deviceId }
+}
+
+async function lying() {
+  const [{ ice }, { withBrokenChain }] = await Promise.all([import('@jamikit/ice'), import('./lib/broken-chain.ts')])
+  return withBrokenChain(ice())
+}
+
+async function withKeys(bits: 2048 | 4096) {
+  const { nodeCrypto } = await import('@jamikit/core/crypto')
+  return { ...nodeCrypto(), generateKey: () => nodeCrypto().generateKey(bits) }
 }
 
 function watch(of: Account): void {
@@ -136,37 +146,6 @@ async function pump(peer: string, protocol: string, total: number): Promise<obje
   return { sent: hash.digest('hex'), received: remote, ms: Math.round(ms), mibPerSecond: Math.round(total / 2 ** 20 / (ms / 1000)) }
 }
 
-// ---- the DHT alone ---------------------------------------------------------------------------------------------------
-
-const clock = systemClock()
-const random = nodeRandom()
-const crypto = nodeCrypto()
-let bare: DhtService | undefined
-let ownKey: PrivateKey | undefined
-const bareDht = (): DhtService => bare ?? fail('dht.start first')
-const dhtListens = new AbortController()
-
-type DhtItem = Parameters<Parameters<DhtService['onStatus']>[0]>[0]
-
-const dhtValue = (value: { id: bigint; data: Uint8Array; userType: string; signer: Uint8Array | undefined; encrypted: boolean }) => ({
-  id: String(value.id), data: Buffer.from(value.data).toString('base64'), userType: value.userType,
-  signer: value.signer === undefined ? '' : shortIdOf(value.signer), encrypted: value.encrypted,
-})
-
-async function dhtListen(key: string, name: string, decrypt: boolean): Promise<void> {
-  const values = bareDht().listen(infoHashOf(key), { signal: dhtListens.signal, ...(decrypt && ownKey !== undefined ? { decryptWith: ownKey } : {}) })
-  for await (const { value, expired } of values) signal('dht.value', name, dhtValue(value), expired)
-}
-
-interface DhtPutArgs {
-  data?: string
-  size?: number
-  userType?: string
-  sign?: boolean
-  encryptToCertPem?: string
-  permanent?: boolean
-}
-
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 const calls: Record<string, (...args: never[]) => unknown> = {
@@ -182,6 +161,22 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   contacts: () => theAccount().contacts.list(),
   conversationWith: async (uri: string) => (await theAccount().conversations.with(uri)).id,
   send: async (conversation: string, text: string) => (await conversationOf(conversation).send(text)).id,
+  /** Texts `<prefix><n>`, one after another; milliseconds. */
+  sendMany: async (conversation: string, prefix: string, from: number, count: number) => {
+    const begin = performance.now()
+    const to = conversationOf(conversation)
+    for (let n = from; n < from + count; n++) await to.send(`${prefix}${n}`)
+    return performance.now() - begin
+  },
+  /** The same without waiting for any of them; replies when all are committed. */
+  sendAtOnce: async (conversation: string, prefix: string, count: number) => {
+    const begin = performance.now()
+    const to = conversationOf(conversation)
+    await Promise.all(Array.from({ length: count }, (_, n) => to.send(`${prefix}${n}`)))
+    return performance.now() - begin
+  },
+  /** The longest turn of the event loop since the last call (since the start), and memory now. */
+  loopDelay: () => ({ ...(loop ?? fail('not started')).take(), ...process.memoryUsage() }),
   delivered: async (conversation: string, message: Message['id'], timeoutMs: number) => (await conversationOf(conversation).message(message)).delivered({ timeoutMs }),
   history: async (conversation: string) => {
     const all: SdkMessage[] = []
@@ -207,55 +202,6 @@ const calls: Record<string, (...args: never[]) => unknown> = {
     return channel.remote
   },
   closePeer: (peer: string) => theNode().connect(peer).close(),
-  'dht.start': async (options: { bootstrap: string[]; port?: number }) => {
-    const { dht } = await import('@jamikit/dht')
-    bare = dht()({ clock, random, crypto, logger, network: nodeNetwork(), ...options })
-    bare.onStatus((status: DhtItem) => signal('dht.status', status))
-    await bare.start()
-    return { port: options.port ?? 0, nodeId: bare.nodeId }
-  },
-  'dht.nodeId': () => bareDht().nodeId,
-  'dht.connected': (family: 'ipv4' | 'ipv6', timeoutMs: number) => new Promise<void>((resolve, reject) => {
-    const dht = bareDht()
-    const timer = setTimeout(() => end(new Error(`${family} not connected: ${JSON.stringify(dht.status())}, nodes ${JSON.stringify(dht.nodeCount())}`)), timeoutMs)
-    const stop = dht.onStatus(() => check())
-    const end = (error?: Error) => {
-      clearTimeout(timer)
-      stop()
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    const check = () => dht.status()[family] === 'connected' && end()
-    check()
-  }),
-  'dht.identity': async () => {
-    ownKey = await crypto.generateKey(2048)
-    const publicKeyPem = createPublicKey({ key: Buffer.from(ownKey.publicKey), format: 'der', type: 'spki' }).export({ format: 'pem', type: 'spki' })
-    return { publicKeyPem, shortId: shortIdOf(ownKey.publicKey) }
-  },
-  'dht.put': async (key: string, options: DhtPutArgs) => {
-    const data = options.size === undefined ? Buffer.from(options.data ?? '', 'base64') : Uint8Array.from({ length: options.size }, (_, i) => i & 255)
-    const result = await bareDht().put(
-      infoHashOf(key),
-      {
-        data: new Uint8Array(data),
-        ...(options.userType === undefined ? {} : { userType: options.userType }),
-        ...(options.sign === true && ownKey !== undefined ? { sign: ownKey } : {}),
-        ...(options.encryptToCertPem === undefined ? {} : { encryptTo: parseCertificate(options.encryptToCertPem).publicKey }),
-      },
-      { permanent: options.permanent === true, timeoutMs: 30_000 },
-    )
-    return { id: String(result.id), storedBy: result.storedBy }
-  },
-  'dht.get': async (key: string, options: { decrypt: boolean; timeoutMs: number }) => {
-    const found: object[] = []
-    const values = bareDht().get(infoHashOf(key), { timeoutMs: options.timeoutMs, ...(options.decrypt && ownKey !== undefined ? { decryptWith: ownKey } : {}) })
-    for await (const value of values) found.push(dhtValue(value))
-    return found
-  },
-  'dht.listen': (key: string, name: string, options: { decrypt?: boolean } = {}) => {
-    dhtListen(key, name, options.decrypt === true).catch((error: unknown) => signal('error', 'dht.listen', '', String(error)))
-  },
 }
 
 async function answer(line: string): Promise<void> {
@@ -267,7 +213,8 @@ async function answer(line: string): Promise<void> {
       emit({ id, result: true })
       return stop()
     }
-    const call = calls[request.call] ?? fail(`no such call: ${request.call}`)
+    if (request.call.startsWith('dht.')) dhtAlone ??= (await import('./lib/bare-dht.ts')).bareDht(signal, logger)
+    const call = calls[request.call] ?? dhtAlone?.calls[request.call] ?? fail(`no such call: ${request.call}`)
     const result = await call(...((request.args ?? []) as never[]))
     emit({ id, result: result ?? null })
   } catch (error) {
@@ -280,8 +227,7 @@ let stopping = false
 async function stop(): Promise<void> {
   if (stopping) return
   stopping = true
-  dhtListens.abort()
-  await bare?.stop()
+  await dhtAlone?.stop()
   await node?.close()
   lines.close()
   process.stdin.destroy()

@@ -72,16 +72,13 @@ describe('a fetch that fails', () => {
 
   it('by what the peer sends is told, and not fetched again from that device with every notice', async () => {
     const a = await fetchingFrom(saying(GARBAGE))
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 3600; i++) { // a notice every second, for an hour
       a.request()
-      await a.clock.advance(100)
+      await a.clock.advance(1000)
     }
-    expect(a.world.sessions).toBe(1)
-    expect(a.world.told).toEqual(['ERR_REPO_INVALID'])
-    await a.clock.advance(3_600_000)
-    a.request()
-    await a.clock.advance(100)
-    expect(a.world.sessions).toBe(2)
+    expect(a.world.sessions).toBeGreaterThan(3)
+    expect(a.world.sessions).toBeLessThan(15)
+    expect(new Set(a.world.told)).toEqual(new Set(['ERR_REPO_INVALID']))
   })
 
   it('ends for whoever waits for it, refused or not, and when the account stops', async () => {

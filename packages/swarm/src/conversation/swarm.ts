@@ -2,10 +2,9 @@
 // them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8. Proof: conversation/conversations.test.ts (suite of the contract), interop.
 import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
 import type {
-  AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op, PeerMessage,
+  AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op,
 } from '@jamikit/core/contracts'
-import { parseConversationId } from '@jamikit/core/identity'
-import { ASK_INVITE_MS, CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
 import { CLONE_LIMITS } from '../sync/pack-reader.ts'
@@ -13,15 +12,14 @@ import { Cloning } from './cloning.ts'
 import { Conversation, type Change, type ConversationEnv } from './conversation.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
+import { Notices } from './notices.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
-import {
-  MIME, parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printCommitNotice, printDisplayed, printInvitation, printTyping,
-} from './small-payloads.ts'
+import { MIME, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
+import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const MAX_ASKED = 4096
 /** Types that say nothing of what their author has seen: devices write them by themselves. */
 const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial'])
 
@@ -37,13 +35,14 @@ export class SwarmConversations implements Conversations {
   readonly #cloning: Cloning
   readonly #fetching: Fetching
   readonly #serving: Serving
+  readonly #statuses: Statuses
   readonly #typing: Typing
+  readonly #notices: Notices
   readonly #announcing = new Map<ConversationId, Promise<void>>() // bounded by the conversations
-  readonly #asked = new Map<string, number>() // bounded by MAX_ASKED
   readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
   readonly #readies: Source<{ conversation: ConversationId }>
   readonly #removed: Source<{ conversation: ConversationId }>
-  readonly #statuses: Source<MessageStatusEvent>
+  readonly #status: Source<MessageStatusEvent>
   readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
   readonly #cache = new ObjectCache(CACHE_BYTES)
@@ -60,7 +59,7 @@ export class SwarmConversations implements Conversations {
     this.#entries = new Source(onError)
     this.#readies = new Source(onError)
     this.#removed = new Source(onError)
-    this.#statuses = new Source(onError)
+    this.#status = new Source(onError)
     this.#typings = new Source(onError)
     this.#problems = new Source(onError)
     const onProblem = (conversation: ConversationId, error: JamiError) => this.#tellProblem(conversation, error)
@@ -68,7 +67,7 @@ export class SwarmConversations implements Conversations {
     const registry = new Registry({ storage, prefix, open: (id) => Conversation.open(this.#conversationEnv(id), id), onProblem })
     const find = (id: ConversationId) => registry.find(id)
     const mayFetch = (conversation: Conversation, uri: AccountUri) => this.#mayFetch(conversation, uri)
-    const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#note(conversation, account, head, 'sent')
+    const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#statuses.note(conversation, account, head, 'sent')
     this.#registry = registry
     this.#fetching = new Fetching({
       clock, random, logger, tasks, connections, find, onHas, onProblem,
@@ -85,13 +84,25 @@ export class SwarmConversations implements Conversations {
       clone: (pending, device) => this.#clone(pending, device),
       onCloned: (conversation, from, head) => this.#cloned(conversation, from, head),
     })
+    this.#statuses = new Statuses({
+      clock, own: identity.accountId, emit: (event) => this.#status.emit(event),
+      isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
+    })
     this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
+    this.#notices = new Notices({
+      clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
+      fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
+      clone: (pending, device) => this.#cloneFrom(pending, device),
+      accept: (id, from) => this.accept(id, from),
+      onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
+      onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
+    })
   }
 
   get onEntry() { return this.#entries.listen }
   get onReady() { return this.#readies.listen }
   get onRemoved() { return this.#removed.listen }
-  get onStatus() { return this.#statuses.listen }
+  get onStatus() { return this.#status.listen }
   get onTyping() { return this.#typings.listen }
   get onProblem() { return this.#problems.listen }
 
@@ -103,13 +114,8 @@ export class SwarmConversations implements Conversations {
       await this.#registry.load()
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
-      const on = (mime: string, fn: (m: PeerMessage) => void | Promise<void>) => this.#off.push(messages.handle(mime, fn))
-      on(MIME.commit, (m) => this.#onNotice(m))
-      on(MIME.invite, (m) => this.#onAsked(m))
-      on(MIME.invitation, (m) => this.#onInvitation(m))
-      on(MIME.displayed, (m) => this.#onDisplayed(m))
-      on(MIME.typing, (m) => this.#onTypingMessage(m))
       this.#off.push(
+        ...this.#notices.listen(),
         connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
@@ -126,6 +132,7 @@ export class SwarmConversations implements Conversations {
     await this.#started?.catch(() => {})
     for (const off of this.#off.splice(0)) off()
     this.#typing.stop()
+    this.#notices.stop()
     this.#fetching.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
@@ -282,89 +289,27 @@ export class SwarmConversations implements Conversations {
       if (entry.author !== me && !UNATTENDED.has(entry.type)) wrote.set(entry.author, oid)
       this.#entries.emit({ entry, own: entry.author === me })
     }
-    for (const [member, oid] of wrote) await this.#note(conversation, member, oid, 'displayed')
-    for (const { member, oid, kind } of conversation.dueMarks()) await this.#note(conversation, member, oid, kind)
+    for (const [member, oid] of wrote) await this.#statuses.note(conversation, member, oid, 'displayed')
+    for (const { member, oid, kind } of conversation.dueMarks()) await this.#statuses.note(conversation, member, oid, kind)
   }
 
-  // ---------------------------------------------------------------- messages of peers
-
-  async #onNotice(m: PeerMessage): Promise<void> {
-    const { conversation: id, commit, device } = parseCommitNotice(m.body)
-    const pending = this.#registry.findPending(id)
-    if (pending) {
-      if (pending.from === m.from) this.#tasks.run('clone', () => this.#cloning.from(pending, m.fromDevice))
-      return
-    }
-    const conversation = this.#registry.find(id)
-    if (!conversation) {
-      if (this.#env.contacts.isConfirmed(m.from)) this.#ask(m.from, id)
-      return
-    }
-    if (conversation.has(commit) || !this.#mayFetch(conversation, m.from)) return
-    const named = device === m.fromDevice ? undefined : await this.#env.certificates.get(device)
-    // the device in a notice only says where to look; it must belong to a member
-    if (named && this.#mayFetch(conversation, named.accountId)) this.#fetching.request(conversation, named.accountId, device, commit)
-    else this.#fetching.request(conversation, m.from, m.fromDevice, commit)
-  }
+  // ---------------------------------------------------------------- who may, who has
 
   #mayFetch(conversation: Conversation, uri: AccountUri): boolean {
     const role = conversation.roleOf(uri)
     return !this.#env.contacts.isBanned(uri) && (role === 'admin' || role === 'member' || role === 'invited')
   }
 
-  #ask(peer: AccountUri, id: ConversationId): void {
-    const key = `${peer} ${id}`
-    const now = this.#env.clock.now()
-    const last = this.#asked.get(key)
-    if (last !== undefined && now - last < ASK_INVITE_MS) return
-    this.#asked.delete(key)
-    for (const oldest of this.#asked.keys()) {
-      if (this.#asked.size < MAX_ASKED) break
-      this.#asked.delete(oldest)
-    }
-    this.#asked.set(key, now)
-    void this.#env.messages.send(peer, { mime: MIME.invite, body: id }, { connectedOnly: true }).catch(() => {})
-  }
-
-  #onAsked(m: PeerMessage): void {
-    const conversation = this.#registry.find(parseConversationId(m.body.trim()))
-    if (!conversation || !this.#mayFetch(conversation, m.from)) return
-    void this.#env.messages.send(m.fromDevice, { mime: MIME.invitation, body: printInvitation(conversation.id, conversation.mode, this.#env.clock.wallTimeMs()) }, { connectedOnly: true }).catch(() => {})
-  }
-
-  /**
-   * Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. Its own request for it may have
-   * been lost: the clone shows whether it is between us.
-   */
-  async #onInvitation(m: PeerMessage): Promise<void> {
-    const { conversation, mode } = parseInvitation(m.body)
-    if (mode !== 0 || !this.#env.contacts.isConfirmed(m.from) || this.#registry.has(conversation)) return
-    await this.accept(conversation, m.from)
-  }
-
-  async #onDisplayed(m: PeerMessage): Promise<void> {
-    const { conversation: id, message } = parseDisplayed(m.body)
-    const conversation = this.#registry.find(id)
-    if (conversation) await this.#note(conversation, m.from, message, 'displayed')
-  }
-
-  async #note(conversation: Conversation, member: AccountUri, oid: Oid, status: 'sent' | 'displayed'): Promise<void> {
-    if (member === this.#env.identity.accountId) return
-    for (const message of await conversation.note(member, oid, status)) this.#statuses.emit({ conversation: conversation.id, message, member, status })
-  }
-
-  #onTypingMessage(m: PeerMessage): void {
-    const { conversation: id, active } = parseTyping(m.body)
-    const conversation = this.#registry.find(id)
-    if (conversation && this.#mayFetch(conversation, m.from)) this.#typing.heard(id, m.from, active)
-  }
-
   #peerReady(account: AccountUri, device: DeviceId): void {
     for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account)) this.#fetching.request(conversation, account, device)
-    for (const pending of this.#registry.pending) if (pending.from === account) this.#tasks.run('clone', () => this.#cloning.from(pending, device))
+    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloneFrom(pending, device)
   }
 
   // ---------------------------------------------------------------- cloning
+
+  #cloneFrom(pending: Pending, device: DeviceId): void {
+    this.#tasks.run('clone', () => this.#cloning.from(pending, device))
+  }
 
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
@@ -383,7 +328,7 @@ export class SwarmConversations implements Conversations {
   }
 
   async #cloned(conversation: Conversation, from: AccountUri, head: Oid): Promise<void> {
-    await this.#note(conversation, from, head, 'sent')
+    await this.#statuses.note(conversation, from, head, 'sent')
     await this.#join(conversation)
     this.#readies.emit({ conversation: conversation.id })
   }
