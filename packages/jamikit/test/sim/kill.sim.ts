@@ -40,6 +40,7 @@ it.each(SEEDS)(`a bot that is killed ${KILLS} times answers every message once (
     let account: Account | undefined
     try {
       node = await net.createNode({ host, storage })
+      node.on('error', () => {}) // its disk is gone, as it should be
       account = await net.run(node.accounts.open('bob'))
       account.on('contact:request', (request) => request.accept())
       account.on('message', (message) => message.type === 'text' && message.conversation.send(`echo ${message.text}`, { idempotencyKey: message.id }))
