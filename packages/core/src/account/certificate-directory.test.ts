@@ -218,6 +218,14 @@ describe('what is kept has bounds', () => {
     expect(storage.contents.records.size).toBe(MAX_KEPT_PER_ACCOUNT)
   })
 
+  it('a device that proves itself for another account is no more of the first one, in memory and on disk', async () => {
+    const { storage, certificates } = await kept()
+    await certificates.keep(peer(1, 1))
+    await certificates.keep(peer(1, 2))
+    for (const of of [certificates, (await kept({}, storage)).certificates]) expect([of.accountOf(device(1)), of.devicesOf(account(1)), of.devicesOf(account(2))]).toEqual([account(2), [], [device(1)]])
+    expect([...storage.contents.records.keys()]).toEqual([`p/certificates/${account(2)}/${device(1)}`])
+  })
+
   it('when all is full, strangers go before contacts, and do not come in their place', async () => {
     const [friend, stranger] = [1, 2]
     const { certificates } = await kept({ known: [account(friend), account(3)], max: 3 })

@@ -75,7 +75,7 @@ export class RevocationIntake {
 
   /** The verified account certificate: resolves when every list met so far is judged. */
   know(certificate: Certificate | undefined, signal?: AbortSignal): Promise<void> {
-    if (certificate?.shortId === this.#account && !this.#certificate) {
+    if (certificate && !this.#certificate) {
       this.#certificate = certificate
       this.#next(async () => {
         for (const bytes of this.#waiting.splice(0)) await this.#take(bytes)

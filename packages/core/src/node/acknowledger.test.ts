@@ -5,7 +5,7 @@ import { type Deferred, deferred } from '../base/operation.ts'
 import type { ConversationEntry } from '../contracts/conversations.ts'
 import type { ConversationId, MessageId } from '../contracts/ids.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
-import { Acknowledger } from './acknowledger.ts'
+import { Acknowledger, MAX_UNDER_WAY } from './acknowledger.ts'
 
 const red = 'a'.repeat(40) as ConversationId
 const turn = () => new Promise((resolve) => setImmediate(resolve))
@@ -50,6 +50,22 @@ describe('the acknowledger', () => {
     m.writes[1]?.settle.resolve()
     await turn()
     expect(m.ids()).toEqual(['0', 'right', 'left 2'])
+  })
+
+  it(`lets ${MAX_UNDER_WAY} entries be handled that a crash would bring again, and the next one when some are durable`, async () => {
+    const m = make()
+    for (let n = 1; n < MAX_UNDER_WAY; n++) m.acknowledger.add(red, entry(`${n}`, `${n - 1}`))
+    await m.acknowledger.room(red)
+    m.acknowledger.add(red, entry(`${MAX_UNDER_WAY}`, `${MAX_UNDER_WAY - 1}`))
+    let room = false
+    const waiting = m.acknowledger.room(red).then(() => {
+      room = true
+    })
+    await turn()
+    expect(room).toBe(false)
+    m.writes[0]?.settle.resolve()
+    await waiting
+    expect(m.ids()).toEqual(['1', `${MAX_UNDER_WAY}`])
   })
 
   it('keeps a group that storage refused, and tries all of it again', async () => {

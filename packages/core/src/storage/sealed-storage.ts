@@ -67,7 +67,7 @@ class SealedStorage implements Storage {
     const sealed = await this.#inner.get(name)
     if (!sealed) return undefined
     const found = keys.openRecord(name, sealed)
-    if (found?.key !== key) throw new JamiError('ERR_STORAGE_CORRUPT', `sealed record ${key}: damaged or exchanged`, { details: { key } })
+    if (!found) throw new JamiError('ERR_STORAGE_CORRUPT', `sealed record ${key}: damaged or exchanged`, { details: { key } })
     return found.value
   }
 

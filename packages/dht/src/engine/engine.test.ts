@@ -107,6 +107,17 @@ describe('what a node answers', () => {
     expect(p.error('put', { h: KEY, values: [clear(4n, 'x')], token }).code).toBe(401)
   })
 
+  it('DHT-14 whatever changes what we keep shows a token: put, listen and refresh without a good one are refused, and change nothing', () => {
+    const p = new Probe()
+    p.ask('put', { h: KEY, values: [clear(1n, 'x')], token: p.token() })
+    p.ask('listen', { h: KEY, ve: 1, sid: 9, token: p.token() })
+    const before = p.out.length
+    for (const token of [undefined, new Uint8Array(32)]) for (const [name, args] of [['put', { values: [clear(2n, 'y')] }], ['listen', { ve: 1, sid: 8 }], ['refresh', { vid: 1n }]] as [RequestName, Partial<Arguments>][])
+      expect(p.error(name, { h: KEY, ...args, ...(token ? { token } : {}) }).code).toBe(401)
+    expect(p.out.slice(before).flatMap((o) => o.messages).filter((m) => m.kind === 'request' && m.name === 'update')).toEqual([]) // who listens hears of nothing
+    expect(p.reply('get', { h: KEY }).args.values?.map(({ id: of }) => of)).toEqual([1n])
+  })
+
   it('DHT-15 no key, value id 0, unknown key: 203, 203, 404, each with our id', () => {
     const p = new Probe()
     const token = p.token()

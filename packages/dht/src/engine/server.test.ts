@@ -4,8 +4,9 @@ import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
 import { at, clear, idOf, KEY, Probe } from '../../test/probe.ts'
 import { MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_KEY_AND_NETWORK, MAX_LISTENERS_PER_KEY_AND_SOURCE, MAX_PENDING_PUSHES, MAX_PROVEN, MAX_PUT_VALUES, MAX_WAITING, NO_ROOM, PING_BYTES, PROVEN_MS, PUSHES, PUT_SIGNATURES, UNPROVEN_FACTOR } from '../defaults.ts'
-import type { Arguments, RequestName } from '../wire/message.ts'
+import { type Arguments, encodeMessage, type RequestName } from '../wire/message.ts'
 import type { Value } from '../wire/value.ts'
+import { CERTIFICATE } from './policies.ts'
 import { Proofs } from './proofs.ts'
 
 const OTHER = 'bb'.repeat(20) as InfoHash
@@ -196,6 +197,15 @@ describe('puts', () => {
     expect(put(p, '10.6.0.1', [signed(5000n)])).toEqual([NO_ROOM])
     expect(put(p, '10.6.0.1', [clear(5001n, 'unsigned')])).toEqual(['ok'])
     expect(put(p, '10.7.0.1', [signed(5002n)])).toEqual(['ok'])
+  })
+
+  it('what nobody asked for has nothing verified: replies to no request, updates of no listen, puts without a token', () => {
+    const p = new Probe()
+    const values = [clear(1n, 'to be checked', CERTIFICATE)] // fits into one datagram: longer replies that nobody asked for are not even put together
+    const reply = encodeMessage({ kind: 'reply', tid: 4711, network: 0, client: false, args: { id: idOf(2), sa: Uint8Array.of(10, 0, 0, 1), values } })
+    const stray = [reply, p.request('update', { h: KEY, ve: 1, sid: 4711, values }).datagrams, p.request('put', { h: KEY, values, token: new Uint8Array(32) }).datagrams]
+    for (const datagrams of stray) expect(p.feed(datagrams, at('10.6.0.1'))).toMatchObject({ unverified: [], refused: [], message: { args: { values: [] } } })
+    expect(p.feed(p.request('put', { h: KEY, values, token: p.token(at('10.6.0.1')) }).datagrams, at('10.6.0.1'))?.unverified.length).toBe(1)
   })
 
   it('a value that is here already is not verified again, and costs no budget', () => {

@@ -81,6 +81,14 @@ describe('multiplexer messages', () => {
     expect(copied).toBeLessThan(8 * stream.length)
   })
 
+  it('nothing is allocated for a declared length: decoders that wait for 65,535 bytes hold what came', () => {
+    const head = encodeMessage(3, new Uint8Array(65_535)).slice(0, 7)
+    const before = process.memoryUsage().arrayBuffers
+    const decoders = Array.from({ length: 500 }, () => new MuxDecoder())
+    for (const decoder of decoders) decoder.push(head)
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(decoders.length * 4096)
+  })
+
   it('an object that never ends is given up at the size of the largest message', () => {
     const decoder = new MuxDecoder()
     decoder.push(fromHex('9401'))

@@ -64,8 +64,8 @@ describe('commits that somebody has', () => {
 
   it('what was kept for other rows (the index was made anew) is made again from the heads', () => {
     const parents = [[], [0], [1], [1]]
-    const covered = new Covered(historyOf(parents), { heads: ['c2'], floor: 3, at: 'elsewhere' })
-    expect([0, 1, 2, 3].map((row) => covered.has(row))).toEqual([true, true, true, false])
+    const covered = new Covered(historyOf(parents), { heads: ['c1'], floor: 3, at: 'elsewhere' })
+    expect([0, 1, 2, 3].map((row) => covered.has(row))).toEqual([true, true, false, false])
   })
 
   it('a chain of 100,000 keeps a floor, not a row each', () => {

@@ -1,4 +1,5 @@
 // Segments of the commit graph on disk: what was appended comes back, what did not count is cut, damage is told. docs/protocol/04 §1.1.
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { newCommit, steps } from '../../test/histories.ts'
@@ -41,6 +42,24 @@ describe('graph file', () => {
       hurt[at] = (hurt[at] as number) ^ 0x10
       for (const wrong of [hurt, bytes.subarray(0, at)]) expect(() => decodeSegment(wrong, 0, new CommitGraph(1))).toThrow(expect.objectContaining({ code: 'ERR_STORAGE_CORRUPT' }))
     }
+  })
+
+  it('a row that points at itself or beyond, as parent, other parent, author or tree, is told, however good the checksum is', () => {
+    const graph = new CommitGraph(5)
+    for (let n = 0; n < 6; n++) graph.append(newCommit({ parents: n === 0 ? [] : [n - 1], timeS: n, main: true }, n))
+    const bytes = encodeSegment(graph, { rows: 0, authors: 0, trees: 0 }, graph.mark())
+    const last = bytes.length - 44
+    const changed = (at: number, value: number) => {
+      const out = new Uint8Array(bytes)
+      const view = new DataView(out.buffer)
+      view.setInt32(last + at, value)
+      view.setUint32(28, crc32(out.subarray(32), crc32(out.subarray(0, 28))))
+      return out
+    }
+    expect(decodeSegment(changed(20, 3), 0, new CommitGraph(1))).toBe(bytes.length)
+    const { authors, trees } = graph.mark()
+    for (const wrong of [changed(20, 5), changed(24, 5), changed(20, 6), changed(36, authors), changed(40, trees)])
+      expect(() => decodeSegment(wrong, 0, new CommitGraph(1))).toThrow(expect.objectContaining({ code: 'ERR_STORAGE_CORRUPT' }))
   })
 
   it('rows that are there already are passed over, rows after a gap refused', () => {

@@ -55,6 +55,9 @@ describe('memory of refusals', () => {
     expect(refusals.waitMs('a', '1', 0)).toBe(REFUSED_HEAD_MS)
     refusals.refuse('one more', 'x', 0)
     expect(refusals.waitMs('a', '1', 0)).toBe(0)
+    refusals.refuse('source 1', 'y', 0) // refused again: no more the oldest
+    refusals.refuse('another', 'x', 0)
+    expect([refusals.waitMs('source 1', 'x', 0), refusals.waitMs('source 2', 'x', 0)]).toEqual([REFUSED_HEAD_MS, 0])
     refusals.forget('one more')
     expect(refusals.waitMs('one more', 'x', 0)).toBe(0)
   })

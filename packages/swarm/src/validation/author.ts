@@ -1,6 +1,6 @@
 // Who wrote a commit, as proven by the certificates in a tree: device and account, the link between them, the commit's signature.
 // Certificates may begin after the commit's time: clocks differ, and the peers look at the end only.
-// docs/protocol/04 §1.7, §3.3, traps S1, S2. Proof: validation/validate-commit.test.ts.
+// docs/protocol/04 §1.7, §3.3, traps S1, S2. Proof: validation/validate-commit.test.ts, validation/validate-history.test.ts.
 import type { AccountUri, Certificate, CertificateChain, Crypto } from '@jamikit/core/contracts'
 import { accountUriOf, deviceIdOf, parseCertificate, parseChain, verifyIssued } from '@jamikit/core/identity'
 import { JamiError } from '@jamikit/core/base'

@@ -1,7 +1,7 @@
 // What a fetch brings, as a whole: everything or nothing, signatures first, bounded work, and what certificates and clocks may say.
 import { JamiError } from '@jamikit/core/base'
 import { issueDeviceCertificate } from '@jamikit/core/identity'
-import { SeededRandom, testIdentity } from '@jamikit/core/testing'
+import { ManualClock, SeededRandom, testIdentity } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { receivedPack } from '../../test/received.ts'
 import { accountPem, devicePem, START_S, Story } from '../../test/story.ts'
@@ -110,15 +110,19 @@ describe('certificates and clocks', () => {
     expect(await why(validate(story))).toBe('accepted')
   })
 
-  it('SWM-12 a commit after the end of its device or account certificate', async () => {
+  it('SWM-12 a commit after the end of its device certificate, or of the account certificate alone', async () => {
     const story = await friends()
-    for (const certificate of [bob.chain[0], bob.chain[1]]) {
-      const base = story.head
-      await story.tell({ author: bob, timeS: Math.ceil((certificate?.notAfterMs ?? 0) / 1000) + 1 })
-      expect(await why(validate(story))).toMatch(/expired/)
-      story.head = base
-    }
-    expect(await why(validate(story))).toBe('accepted')
+    const base = story.head
+    const [own, account] = bob.chain
+    if (!account) throw new Error('an account certificate expected')
+    const late = new ManualClock({ wallTimeMs: account.notAfterMs - 365 * 86_400_000 })
+    const renewed = await issueDeviceCertificate({ ...env, clock: late }, { accountKey: testIdentity(1).accountKey, account, devicePublicKey: bob.privateKey.publicKey })
+    expect(renewed.notAfterMs).toBeGreaterThan(account.notAfterMs)
+    const edits = { [`devices/${bob.deviceId}.crt`]: renewed.pem }
+    const at = async (ms: number, more: { edits?: Record<string, string> } = {}) => why(validate(story, await story.tell({ author: bob, parents: [base], timeS: Math.floor(ms / 1000), ...more })))
+    expect(await at(own.notAfterMs + 1000)).toMatch(/expired/)
+    expect(await at(account.notAfterMs + 1000, { edits })).toMatch(/expired/)
+    expect([await at(own.notAfterMs), await at(account.notAfterMs, { edits })]).toEqual(['accepted', 'accepted'])
   })
 
   it('SWM-S1 a device certificate in the name of an account that did not sign it', async () => {

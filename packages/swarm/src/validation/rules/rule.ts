@@ -5,7 +5,7 @@ import type { AccountUri } from '@jamikit/core/contracts'
 import type { Commit } from '../../repo/commit.ts'
 import type { CommitBody } from '../../repo/commit-body.ts'
 import { EMPTY_BLOB, objectId, type Oid, repoInvalid } from '../../repo/object.ts'
-import { type Author, issuerOf, MAX_CERTIFICATE_FILE, readCertificate, readChain } from '../author.ts'
+import { type Author, MAX_CERTIFICATE_FILE, readCertificate, readChain } from '../author.ts'
 import type { Budget, Change, Trees } from '../trees.ts'
 
 export type ChangeKind = 'added' | 'removed' | 'replaced'
@@ -68,7 +68,7 @@ export async function hasFile(ctx: RuleContext, tree: Oid | undefined, path: str
   return tree !== undefined && (await ctx.trees.file(tree, path, ctx.budget)) !== undefined
 }
 
-/** The author's device certificate: new, or renewed with the same key. */
+/** The author's device certificate: new, or renewed with the same key. That it is of the author's account, `Authors` proved in the same tree. */
 export function ownDevice(ctx: RuleContext): Allowed {
   return { path: `devices/${ctx.commit.device}.crt`, kinds: ['added', 'replaced'], check: (change) => checkDevice(ctx, change) }
 }
@@ -77,7 +77,6 @@ async function checkDevice(ctx: RuleContext, { path, before, after }: Change): P
   if (after === undefined) return
   const next = readCertificate(await ctx.trees.blob(after, MAX_CERTIFICATE_FILE), path)
   if (next.longId !== path.slice('devices/'.length, -'.crt'.length)) throw repoInvalid(`${path}: the certificate of another device`, { path })
-  if (issuerOf(next) !== ctx.author.uri) throw repoInvalid(`${path}: a device of another account`, { path })
   if (before !== undefined) sameKey(path, readCertificate(await ctx.trees.blob(before, MAX_CERTIFICATE_FILE), path).publicKey, next.publicKey)
 }
 
