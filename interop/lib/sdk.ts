@@ -122,6 +122,10 @@ export class Sdk {
     return (await this.history(conversation)).filter((message) => message.type === 'text').map((message) => message.text)
   }
 
+  async head(conversation: string): Promise<string> {
+    return String(await this.call('head', conversation))
+  }
+
   /** Writes the conversation as a bare git repository and gives its folder. */
   async export(conversation: string, name: string): Promise<string> {
     const folder = join(this.dir, `export-${name}`)
@@ -129,7 +133,7 @@ export class Sdk {
     return folder
   }
 
-  /** The conversation's own git directory inside the profile (fileStorage keeps ordinary git directories). */
+  /** The conversation's own git directory inside the profile: whole while the node is stopped, with plain file storage. */
   repository(conversation: string): string {
     const search = (dir: string, depth: number): string | undefined => {
       if (existsSync(join(dir, 'objects')) && existsSync(join(dir, 'refs'))) return dir.includes(conversation) ? dir : undefined

@@ -1,6 +1,6 @@
 // Our node sends the contact request; messages cross in both directions, and both repositories end as one.
 import { must, type Scenario } from '../lib/scenario.ts'
-import { bothHave, judge, strangers } from './pair.ts'
+import { bothHave, judge, judgeStopped, strangers } from './pair.ts'
 
 const MESSAGES = 20
 
@@ -47,5 +47,6 @@ export const echoOut: Scenario = {
     })
     await stage.step('both histories are equal, and git fsck --strict finds nothing in ours', () => judge(daemon, sdk, conversation))
     await stage.step('our node ends by itself after close()', () => sdk.stop())
+    await stage.step('git fsck --strict finds nothing in the profile that it leaves', async () => judgeStopped(daemon, sdk, conversation))
   },
 }

@@ -46,16 +46,17 @@ export async function bothHave(daemon: Daemon, sdk: Sdk, conversation: string, w
   const state = { daemon: '', ours: '' }
   await eventually(
     `both repositories with ${wanted.length} texts and one head`,
-    () => {
+    async () => {
       state.daemon = head(daemon.repository(conversation))
-      state.ours = head(sdk.repository(conversation))
+      state.ours = await sdk.head(conversation)
       if (state.daemon === '' || state.daemon !== state.ours || state.ours === last) return false
       last = state.ours // git is asked once per common head
       return missing(daemon.repository(conversation), wanted).length === 0
     },
     timeoutMs,
-  ).catch((error: unknown) => {
-    const lost = [daemon.repository(conversation), sdk.repository(conversation)].map((repository) => missing(repository, wanted).length)
+  ).catch(async (error: unknown) => {
+    const copy = await sdk.export(conversation, `missing-${Date.now()}`)
+    const lost = [daemon.repository(conversation), copy].map((repository) => missing(repository, wanted).length)
     throw new Error(`heads: daemon ${state.daemon.slice(0, 10)}, ours ${state.ours.slice(0, 10)}; texts missing: daemon ${lost[0]}, ours ${lost[1]}`, { cause: error })
   })
 }
@@ -70,14 +71,19 @@ export function missing(repository: string, wanted: readonly string[]): string[]
   })
 }
 
-/** The same commits on both sides, and ours perfect in git's eyes, in the profile and exported. */
+/** The same commits on both sides, and what we export perfect in git's eyes. */
 export async function judge(daemon: Daemon, sdk: Sdk, conversation: string): Promise<void> {
   const theirs = commits(daemon.repository(conversation))
-  const own = sdk.repository(conversation)
-  must(theirs.length > 0 && theirs.join() === commits(own).join(), `the daemon has ${theirs.length} commits, we have ${commits(own).length}`)
-  fsck(own)
-  const copy = await sdk.export(conversation, `judged-${theirs.length}`)
+  const copy = await sdk.export(conversation, `judged-${theirs.length}-${Date.now()}`)
+  must(theirs.length > 0 && theirs.join() === commits(copy).join(), `the daemon has ${theirs.length} commits, we have ${commits(copy).length}`)
   fsck(copy)
-  must(head(copy) === head(own), 'the exported repository has another head')
+  must(head(copy) === (await sdk.head(conversation)), 'the exported repository has another head')
   fsck(join(daemon.repository(conversation)))
+}
+
+/** Our node is stopped: the conversation in its profile is an ordinary git repository, perfect and whole. */
+export function judgeStopped(daemon: Daemon, sdk: Sdk, conversation: string): void {
+  const own = sdk.repository(conversation)
+  fsck(own)
+  must(head(own) === head(daemon.repository(conversation)), 'the repository of the stopped node has another head')
 }

@@ -1,5 +1,6 @@
 // Entry points: each by itself, resolved again whenever they are tried, and tried now and then for as long as the node runs.
 import { getEventListeners } from 'node:events'
+import { withOp } from '@jamikit/core/base'
 import type { Network } from '@jamikit/core/contracts'
 import { ManualClock, recordingLogger, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
@@ -26,7 +27,7 @@ function world() {
         asked.push({ host: what, atMs: clock.now() })
         const answer = answers[what]
         if (answer === 'error') throw new Error('no resolver')
-        if (answer === 'silence') return new Promise<never>((_, reject) => op?.signal?.addEventListener('abort', () => reject(new Error('left'))))
+        if (answer === 'silence') return withOp(clock, op, 'resolution', () => new Promise<never>(() => {}))
         return answer ? [...answer] : host.resolve(what, op)
       },
     }
@@ -120,6 +121,19 @@ describe('bootstrap', () => {
     }
     await expect(one.bootstrap(...Array.from({ length: 255 }, (_, i) => `h${i}:1`))).rejects.toMatchObject({ code: 'ERR_LIMIT' })
     await clock.run(Promise.all([hub.stop(), other.stop(), one.stop()]))
+  })
+
+  it('a call while an attempt waits for the resolver is not lost: another attempt follows at once', async () => {
+    const { clock, node, asked } = world()
+    const answers: Answers = { slow: 'silence' }
+    const one = node('one', ['slow:4222'], answers)
+    await one.start()
+    await clock.advance(1000)
+    await one.bootstrap('other:4222')
+    expect(asked.map(({ host }) => host)).toEqual(['slow'])
+    await clock.advance(10_000)
+    expect(asked.map(({ host }) => host)).toEqual(['slow', 'slow', 'other'])
+    await clock.run(one.stop())
   })
 })
 

@@ -113,6 +113,16 @@ describe('one place each', () => {
     }
   })
 
+  it('of two contents that one signer gives the same number the first is kept', async () => {
+    const { push, events, settle, end } = listen()
+    push([signed('first', 5n, 1)], 1)
+    push([signed('second', 5n, 1)], 2)
+    push([signed('first', 5n, 1)], 1)
+    await settle()
+    expect(events).toEqual(['+first'])
+    await end()
+  })
+
   it(`at most ${MAX_VARIANTS} signers have a value under one id`, async () => {
     const { push, events, settle, end } = listen()
     for (let i = 0; i < 200; i++) push([signed(`${i}`, 5n, 0, signer(i))])

@@ -72,6 +72,20 @@ describe('snapshots', () => {
     await clock.run(one.close())
   })
 
+  it('what changes all the time is written all the same, and no more often', async () => {
+    const { clock, disk, open } = store()
+    let state = 0
+    const one = open()
+    one.begin(() => Uint8Array.of(state))
+    for (; state < 60; state++) {
+      one.soon()
+      await clock.advance(1000)
+    }
+    expect(disk.writes.length).toBeGreaterThanOrEqual(60_000 / SOON_MS / 2)
+    expect(disk.writes.length).toBeLessThanOrEqual(60_000 / SOON_MS)
+    await clock.run(one.close())
+  })
+
   it('a full disk is told, and tried again', async () => {
     const { clock, disk, logger, open } = store()
     const one = open()

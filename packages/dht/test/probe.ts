@@ -2,9 +2,9 @@
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { utf8 } from '@jamikit/core/codec'
 import { SeededRandom } from '@jamikit/core/testing'
-import { MAX_STORE_BYTES } from '../src/defaults.ts'
+import { MAX_STORE_BYTES, NO_ROOM } from '../src/defaults.ts'
 import { DhtEngine, type EngineOptions, type Received } from '../src/engine/engine.ts'
-import { type Arguments, decodeMessage, type DhtMessage, encodeMessage, type RequestMessage, type RequestName } from '../src/wire/message.ts'
+import { type Arguments, decodeMessage, type DhtMessage, encodeError, encodeMessage, type RequestMessage, type RequestName } from '../src/wire/message.ts'
 import type { Value } from '../src/wire/value.ts'
 
 export const KEY = 'aa'.repeat(20) as InfoHash
@@ -27,6 +27,8 @@ export class Probe {
   readonly engine: DhtEngine
   /** Addresses that answer pings, and under which id. */
   readonly answering = new Map<string, InfoHash>()
+  /** Hosts that have no room for puts and listens. */
+  readonly refusing = new Set<string>()
   #tid = 100
   readonly #due: (() => void)[] = []
 
@@ -42,7 +44,9 @@ export class Probe {
     for (const d of datagrams) this.sent.push({ to, bytes: d.length, message: decodeMessage(d) })
     const m = decodeMessage(datagrams[0] ?? new Uint8Array(0))
     const id = this.answering.get(`${to.host}|${to.port}`)
-    if (id && m.kind === 'request') this.#due.push(() => this.pong(m, to, id))
+    if (!id || m.kind !== 'request') return
+    const refuse = () => void this.feed([encodeError({ kind: 'error', tid: m.tid, network: 0, client: false, code: NO_ROOM, text: '', id })], to)
+    this.#due.push(this.refusing.has(to.host) && (m.name === 'put' || m.name === 'listen') ? refuse : () => this.pong(m, to, id))
   }
 
   pong(m: { tid: number }, from: SocketAddress, id: InfoHash, args: Partial<Arguments> = {}): void {

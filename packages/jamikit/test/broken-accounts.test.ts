@@ -29,7 +29,7 @@ it('a damaged account, name or contact costs itself: the others start, each prob
   const labels: string[] = []
   for await (const account of again.accounts) labels.push(account.label)
   expect(labels).toEqual(['d'])
-  expect(errors.map(([source]) => source).sort()).toEqual(['account', 'account', 'account', 'account d'])
+  expect(errors.map(([source]) => source).sort()).toEqual(['account', 'account b', 'account c', 'account d'])
   expect(errors.filter(([, code]) => code === 'ERR_STORAGE_CORRUPT').length).toBeGreaterThanOrEqual(3)
   await expect(net.run(again.accounts.open('b'))).rejects.toMatchObject({ code: 'ERR_STORAGE_CORRUPT' })
   await expect(net.run(again.accounts.open('c'))).rejects.toThrow()
@@ -42,7 +42,7 @@ it.each<[string, unknown]>([['1,001 characters', 'x'.repeat(1001)], ['501 emoji'
   const contents = { records: new Map<string, Uint8Array>(), files: new Map<string, Uint8Array>() }
   const node = await net.createNode({ host: 'bot', storage: memoryStorage(contents) })
   const account = await net.run(node.accounts.open('a', { displayName: 'x'.repeat(1000) }))
-  await expect(net.run(Promise.resolve().then(() => account.profile.set({ displayName: displayName as string })))).rejects.toMatchObject({ code: 'ERR_ARGUMENT', details: { field: 'displayName' } })
+  await expect(net.run(Promise.resolve().then(() => account.profile.set({ displayName: displayName as string })))).rejects.toMatchObject({ code: 'ERR_ARGUMENT', details: { field: 'profile.displayName' } })
   if (displayName !== undefined) await expect(net.run(node.accounts.open('b', { displayName: displayName as string }))).rejects.toMatchObject({ code: 'ERR_ARGUMENT' })
   await net.run(node.close())
   const again = await net.createNode({ host: 'bot-again', storage: memoryStorage(contents) })

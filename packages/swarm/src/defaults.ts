@@ -101,7 +101,7 @@ export const TYPING_MS = 12_000
 /** Remembered idempotency keys per conversation. */
 export const MAX_KEYS = 10_000
 /** Commits that one fetch may bring. */
-export const MAX_FETCHED_COMMITS = 100_000
+export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
 export const MAX_ENTRIES_PER_COMMIT = 50_000
 export const MAX_ENTRIES_PER_FETCH = 5_000_000
@@ -124,3 +124,5 @@ export const STORAGE_RETRY_MAX_MS = 60_000
 export const MERGED_BY_PEER_MS = 300
 /** Conversations whose answers to fetches are kept. */
 export const MAX_ANSWER_CACHES = 64
+/** Objects that were read lately, of all conversations of an account. */
+export const CACHE_BYTES = 8 << 20

@@ -3,6 +3,7 @@ import { type JamiError, silentLogger } from '@jamikit/core/base'
 import type { AccountUri, ConversationId, DeviceIdentity, Storage } from '@jamikit/core/contracts'
 import { SeededRandom, testCrypto } from '@jamikit/core/testing'
 import { Conversation, type ConversationEnv } from '../src/conversation/conversation.ts'
+import { ObjectCache } from '../src/repo/object-cache.ts'
 import { type GitObject, objectId, type Oid } from '../src/repo/object.ts'
 import { memoryFiles } from './memory.ts'
 import { reachableObjects } from './packs.ts'
@@ -18,7 +19,7 @@ export const problems: JamiError[] = []
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
-    clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, onProblem: (error) => problems.push(error), identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
+    clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, cache: new ObjectCache(1 << 20), onProblem: (error) => problems.push(error), identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
   })
 }
 

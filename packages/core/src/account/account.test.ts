@@ -37,13 +37,14 @@ async function lab(storage: FailingStorage = failingStorage(), world?: { clock: 
   await saveAccount(storage, record)
   const account = await LocalAccount.load({ clock, random: new SeededRandom('account'), crypto, logger: silentLogger, network: undefined as never, dht, storage, modules }, record, receipt.announcement)
   const allows = (device: typeof bob) => policy?.allowsLink(testPeer(device))
+  const classOf = (device: typeof bob) => policy?.classOf?.(testPeer(device))
   const stop = async () => {
     await clock.run(account.stop())
     await clock.run(dht.stop())
     await clock.advance(1000)
     expect(clock.pending()).toEqual([])
   }
-  return { clock, conversations, storage, account, allows, stop }
+  return { clock, conversations, storage, account, allows, classOf, stop }
 }
 
 describe('who may link', () => {
@@ -57,6 +58,17 @@ describe('who may link', () => {
     await account.contacts.banDevice(bobsOther.deviceId, false)
     await account.contacts.remove(bob.accountId, clock.wallTimeMs(), true)
     expect([allows(bob), allows(bobsOther)]).toEqual([false, false])
+    await stop()
+  })
+})
+
+describe('whose share of room and time a peer gets', () => {
+  it('its own for devices of the account, that of contacts for all their devices, that of strangers for everybody else', async () => {
+    const { account, classOf, clock, stop } = await lab()
+    await account.contacts.add(bob.accountId, clock.wallTimeMs(), { confirmed: true, conversation: undefined })
+    expect([identity, bob, bobsOther, carol].map(classOf)).toEqual(['own', 'contact', 'contact', 'stranger'])
+    await account.contacts.remove(bob.accountId, clock.wallTimeMs(), false)
+    expect(classOf(bob)).toBe('stranger')
     await stop()
   })
 })
@@ -78,12 +90,18 @@ describe('a full disk', () => {
   it('a contact that could not be kept is none, and asking again speaks in the conversation that was made', async () => {
     const { account, storage, clock, stop } = await lab()
     await account.start()
+    let made = 0
+    const create = account.conversations.createOneToOne.bind(account.conversations)
+    account.conversations.createOneToOne = (peer) => {
+      made++
+      return create(peer)
+    }
     storage.failAt(1)
     await expect(clock.run(account.addContact(bob.accountId))).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
     expect([account.contacts.isContact(bob.accountId), account.conversations.list().length]).toEqual([false, 1])
     storage.heal()
     const conversation = await clock.run(account.addContact(bob.accountId))
-    expect([account.conversations.list().map(({ id }) => id), account.contacts.conversationWith(bob.accountId)]).toEqual([[conversation], conversation])
+    expect([made, account.conversations.list().map(({ id }) => id), account.contacts.conversationWith(bob.accountId)]).toEqual([1, [conversation], conversation])
     await stop()
   })
 

@@ -154,8 +154,9 @@ export class MessageEngine implements PeerMessages, Service {
 
   async #open(device: DeviceId, connType: string, signal: AbortSignal): Promise<void> {
     if (device === this.#env.ownDevice || (this.#channels.get(device)?.size ?? 0) > 0) return
+    const account = this.#accounts.get(device)
     try {
-      const channel = await this.#env.connections.openChannel(device, `msg:${device}`, { connType, unique: true, signal, timeoutMs: CONNECT_TIMEOUT_MS })
+      const channel = await this.#env.connections.openChannel(device, `msg:${device}`, { connType, unique: true, signal, timeoutMs: CONNECT_TIMEOUT_MS, ...(account ? { account } : {}) })
       this.#adopt(channel)
     } catch (error) {
       if (!signal.aborted) this.#env.logger.debug({ device, err: JamiError.from(error) }, 'no message channel to the device')

@@ -67,20 +67,21 @@ describe('a sender whose certificate', () => {
 })
 
 describe('a sender whose key another account claims', () => {
-  it('is nobody while that lasts: its request never appears as the other account’s', async () => {
+  it.each([['a stranger', false], ['a contact of ours', true]])('(%s) is nobody while that lasts: its request never appears as the other account’s', async (_who, contact) => {
     const people = new People()
     const bob = await people.come(1)
     const alice = await people.come(0)
     const thief = testIdentity(2)
+    if (contact) await bob.contacts.add(thief.device.accountId, 1000, { confirmed: false, conversation: undefined })
     const [account, ...above] = thief.accountChain
     const leaf = await issueDeviceCertificate({ clock: people.clock, crypto: testCrypto(), random: new SeededRandom('thief') }, { accountKey: thief.accountKey, account, devicePublicKey: alice.device.privateKey.publicKey })
     await publish(people, bob.dht, [leaf, account, ...above])
     await people.request(alice, bob.device, { invitedMs: people.clock.wallTimeMs() })
     await people.clock.advance(60_000)
-    expect(asked(bob)).toEqual([])
+    expect([asked(bob), bob.told.confirmed]).toEqual([[], []])
     await bob.certificates.pin(alice.device.chain) // its device proves whose it is
     await people.clock.advance(HOUR_MS)
-    expect(asked(bob)).toEqual([alice.device.accountId])
+    expect([asked(bob), bob.told.confirmed]).toEqual([[alice.device.accountId], []])
     expect(await people.gone()).toEqual([])
   })
 })

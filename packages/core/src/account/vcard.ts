@@ -2,7 +2,7 @@
 // does: 2.1, 3.0 and 4.0, folded, quoted-printable, in UTF-8 or Latin-1; one bad line costs itself. Pure.
 // docs/protocol/03 §6.7; RFC 6350 §3, RFC 2426, vCard 2.1 §2.1. Proof: account/vcard.test.ts.
 import { limitError } from '../base/errors.ts'
-import { concatBytes, utf8 } from '../codec/bytes.ts'
+import { joinBytes, utf8 } from '../codec/bytes.ts'
 import { cutText, wellFormed } from '../codec/text.ts'
 
 const MAX_LENGTH = 1 << 20
@@ -84,11 +84,11 @@ function* linesOf(bytes: Uint8Array): Iterable<Line> {
       continue
     }
     count++
-    const line = lineOf(concatBytes(...parts))
+    const line = lineOf(joinBytes(parts))
     parts = []
     if (line) yield line
   }
-  const last = parts.length > 0 ? lineOf(concatBytes(...parts)) : undefined
+  const last = parts.length > 0 ? lineOf(joinBytes(parts)) : undefined
   if (last) yield last
 }
 

@@ -13,9 +13,10 @@ it('other work runs between two slices, however long the whole takes', async () 
   })
   other()
   let waited = 0
-  for (let i = 0; i < 1000; i++) if (slices.spend(10)) {
-    waited++
-    await slices.turn()
+  for (let i = 0; i < 1000; i++) {
+    const turn = slices.spend(10)
+    if (turn) waited++
+    await turn
   }
   over = true
   expect(waited).toBe(100)

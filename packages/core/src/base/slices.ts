@@ -1,28 +1,24 @@
-// Long work in slices: so many units, then the event loop gets a turn. No clock: the units are what the caller counts (entries, objects,
-// bytes), so that the same input is cut at the same places. Proof: base/slices.test.ts.
+// Long work in slices: so many units, then other work of the process gets its turn. Counted in work done, not in time, so that a run in
+// virtual time is always the same. Proof: base/slices.test.ts.
 import type { Clock } from '../contracts/clock.ts'
 
-/** Counts units of work and lets other work of the process run after each `size` of them. */
 export class Slices {
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'track'>
   readonly #size: number
-  #done = 0
+  #spent = 0
 
   /** @param size units between two turns of the event loop: about 10 ms of work */
-  constructor(clock: Clock, size: number) {
+  constructor(clock: Pick<Clock, 'track'>, size: number) {
     this.#clock = clock
     this.#size = size
   }
 
-  /** True when a turn is due: `await slices.turn()` then. Kept apart, so that the usual case costs no promise. */
-  spend(units: number): boolean {
-    this.#done += units
-    return this.#done >= this.#size
-  }
-
-  async turn(): Promise<void> {
-    this.#done = 0
-    await this.#clock.track(new Promise<void>((resolve) => setImmediate(resolve)))
+  /** Work was done: something to wait for when the slice is used up. `await slices.spend(n)` is right, waiting only for what is returned is faster. */
+  spend(units: number): Promise<void> | undefined {
+    this.#spent += units
+    if (this.#spent < this.#size) return undefined
+    this.#spent = 0
+    return this.#clock.track(new Promise<void>((resolve) => setImmediate(resolve)))
   }
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JamiError } from '../base/errors.ts'
-import { compareBytes, concatBytes, equalBytes, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from './bytes.ts'
+import { compareBytes, concatBytes, equalBytes, fromBase64, fromHex, fromUtf8, joinBytes, toBase64, toHex, utf8 } from './bytes.ts'
 
 const bytes = fc.uint8Array({ maxLength: 200 })
 const codecError = expect.objectContaining({ code: 'ERR_CODEC' })
@@ -67,4 +67,9 @@ describe('bytes', () => {
       { numRuns: 2000 },
     )
   })
+})
+
+it('a list of any length is joined', () => {
+  const parts = Array.from({ length: 300_000 }, (_, i) => Uint8Array.of(i & 0xff))
+  expect(joinBytes(parts).length).toBe(300_000)
 })

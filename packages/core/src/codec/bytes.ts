@@ -8,6 +8,11 @@ const SHORT_TEXT = 32
 const utf8Strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  return joinBytes(parts)
+}
+
+/** The same for a list of any length: arguments of a call have an end at some tens of thousands. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const p of parts) length += p.length
   const out = new Uint8Array(length)

@@ -1,5 +1,5 @@
 // Names of core/codec; nothing else.
-export { compareBytes, concatBytes, equalBytes, fromBase64, fromHex, fromUtf8, toBase64, toHex, utf8 } from './bytes.ts'
+export { compareBytes, concatBytes, equalBytes, fromBase64, fromHex, fromUtf8, joinBytes, toBase64, toHex, utf8 } from './bytes.ts'
 export { asArray, asBool, asBytes, asInt, asMap, asString, asU64 } from './fields.ts'
 export { sliceMsgpackMap } from './slices.ts'
 export { cutText, wellFormed } from './text.ts'

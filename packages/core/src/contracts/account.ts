@@ -39,7 +39,8 @@ export interface PeerMessages {
   /**
    * Queues a message for an account or one device and retries when the peer appears (spec 03 §7.4). With `replaces`, a
    * message still queued under the same slot for that target is replaced. With `connectedOnly`, dropped unless a channel is open.
-   * Resolves true when written to at least one channel, false when dropped or given up. Text never exceeds 64,000 bytes.
+   * Resolves true when written to at least one channel, false when dropped or given up. Text never exceeds 64,000 bytes; a lone
+   * surrogate in it is sent as U+FFFD. What waits, and what a peer does not read, is bounded: contacts and own devices have a share of their own. @throws ERR_LIMIT
    */
   send(to: AccountUri | DeviceId, message: { mime: string; body: string }, options?: { replaces?: string; connectedOnly?: boolean; connType?: string }): Promise<boolean>
   /** One handler per MIME type. Text is valid UTF-8; the sender is the verified device. */

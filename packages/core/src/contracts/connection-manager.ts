@@ -19,6 +19,8 @@ export interface ChannelHandler {
 }
 
 export interface OpenChannelOptions extends Op {
+  /** Whose device it is: said by whoever knows, as anybody can publish a certificate for a foreign device. */
+  account?: AccountUri
   /** Label of the connection request for push filters (spec 02 §1.4). */
   connType?: string
   /** Join a pending operation or an open channel of the same name instead of opening a second one. */

@@ -49,6 +49,22 @@ describe('nodeCrypto', () => {
     expect(turns).toBeGreaterThan(40) // one turn per operation would be all, were they synchronous
   }, 60_000)
 
+  it('Argon2i in the thread, as where Node has none of its own, leaves the event loop free', async () => {
+    const worker = new CryptoWorker()
+    let turns = 0
+    let running = true
+    const count = () => {
+      turns++
+      if (running) setImmediate(count)
+    }
+    count()
+    const tag = await worker.run({ kind: 'argon2i', password: utf8('x'), salt: utf8('somesalt'), ...ARGON2, passes: 1 })
+    running = false
+    expect(turns).toBeGreaterThan(20) // a blocking derivation would leave one or two
+    expect(tag).toEqual(await crypto.argon2i(utf8('x'), utf8('somesalt'), { ...ARGON2, passes: 1 }))
+    await worker.stop()
+  }, 60_000)
+
   it('ACC-S18 derives one key at a time', async () => {
     const order: number[] = []
     const derive = (n: number, passes: number) => crypto.argon2i(utf8('x'), utf8('somesalt'), { ...ARGON2, memoryKib: 4096, passes }).then(() => order.push(n))

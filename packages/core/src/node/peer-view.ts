@@ -48,7 +48,7 @@ export class PeerView implements Peer {
         if (tried.has(target)) return undefined
         tried.add(target)
         try {
-          return channelStream(await connections.openChannel(target, name, { signal }))
+          return channelStream(await connections.openChannel(target, name, { account: this.uri, signal }))
         } catch (error) {
           if (signal.aborted) throw abortError(signal)
           failure = JamiError.from(error)

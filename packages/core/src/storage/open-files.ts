@@ -4,7 +4,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { JamiError } from '../base/errors.ts'
-import { concatBytes } from '../codec/bytes.ts'
+import { joinBytes } from '../codec/bytes.ts'
 import { AppendGroups } from './append-groups.ts'
 import { makeDirectory, syncDirectory, writeFully } from './disk.ts'
 import { isWithin, PathQueue } from './path-queue.ts'
@@ -38,7 +38,7 @@ export class OpenFiles {
     await this.#mend(path)
     const file = await this.#take(path, true)
     try {
-      const bytes = parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(...parts)
+      const bytes = parts.length === 1 ? (parts[0] as Uint8Array) : joinBytes(parts)
       try {
         await writeFully(file.handle, bytes)
         if (durable) await file.handle.datasync()

@@ -2,7 +2,7 @@
 // Pure. A frame is: length u32 ‖ digest of length and position (4) ‖ body ‖ digest of the body (16); a body is a list of
 // key length u16 ‖ key ‖ value length u32 (0xffffffff = removed) ‖ value. Proof: storage/record-log.test.ts (every cut point).
 import { JamiError } from '../base/errors.ts'
-import { concatBytes, equalBytes, utf8 } from '../codec/bytes.ts'
+import { concatBytes, equalBytes, joinBytes, utf8 } from '../codec/bytes.ts'
 import type { StorageOp } from '../contracts/storage.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { isKey } from './keys.ts'
@@ -34,7 +34,7 @@ export function encodeFrame(ops: readonly StorageOp[], position: number): Uint8A
     parts.push(lengths)
     if (value !== null) parts.push(value)
   }
-  const body = concatBytes(...parts)
+  const body = joinBytes(parts)
   return concatBytes(head(body.length, position), body, sha256(body).subarray(0, DIGEST_BYTES))
 }
 

@@ -6,7 +6,7 @@
 // Proof: storage/sealed-file.test.ts.
 import { createCipheriv, createDecipheriv, getRandomValues } from 'node:crypto'
 import { JamiError } from '../base/errors.ts'
-import { concatBytes, equalBytes, utf8 } from '../codec/bytes.ts'
+import { concatBytes, equalBytes, joinBytes, utf8 } from '../codec/bytes.ts'
 import { hmac } from './seal-keys.ts'
 
 export const BLOCK = 65_536
@@ -118,7 +118,7 @@ export function sealFrames(key: Uint8Array, end: number, size: number, bytes: Ui
     position += OVERHEAD + plain.length
     at += plain.length
   }
-  return concatBytes(...parts)
+  return joinBytes(parts)
 }
 
 /** The whole frames in a piece of the file that begins at `start` with a frame. Ends at an incomplete one. @throws ERR_STORAGE_CORRUPT */
@@ -181,7 +181,7 @@ export function openFile(root: Uint8Array, path: string, bytes: Uint8Array): Uin
     size += plain.length
   }
   if (size < written) throw corruptFile(path, `it was cut: got ${size} bytes, written ${written}`)
-  return concatBytes(...parts)
+  return joinBytes(parts)
 }
 
 /** The start of the block. The first one begins with the header. */

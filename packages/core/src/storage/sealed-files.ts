@@ -2,7 +2,7 @@
 // the order of the calls. A move seals anew, as a file is bound to its place; what a crash left of one is finished at the next opening.
 // Proof: storage/sealed-storage.test.ts, storage/storage.test.ts with testing/suites/storage.ts.
 import { JamiError } from '../base/errors.ts'
-import { concatBytes } from '../codec/bytes.ts'
+import { concatBytes, joinBytes } from '../codec/bytes.ts'
 import type { FileTree } from '../contracts/storage.ts'
 import { AppendGroups } from './append-groups.ts'
 import { isWithin, PathQueue } from './path-queue.ts'
@@ -95,7 +95,7 @@ export class SealedFiles {
     await this.#finishMove([path])
     const name = this.#sealed(path)
     const file = (await this.#find(path)) ?? (await this.#make(path))
-    const bytes = concatBytes(...parts)
+    const bytes = joinBytes(parts)
     const frames = sealFrames(file.key, file.end, file.size, bytes)
     this.#known.delete(path) // a failure leaves who knows what
     if (file.torn) await this.#inner.truncate(name, file.end)

@@ -4,6 +4,7 @@ import { Source } from '../base/emitter.ts'
 import { JamiError, limitError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
 import { utf8 } from '../codec/bytes.ts'
+import { wellFormed } from '../codec/text.ts'
 import type { PeerMessage, PeerMessages } from '../contracts/account.ts'
 import type { Clock } from '../contracts/clock.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
@@ -120,11 +121,12 @@ export class FakeMessages implements PeerMessages, Service {
 
   async send(to: AccountUri | DeviceId, message: { mime: string; body: string }, options: Options = {}): Promise<boolean> {
     if (this.#stopped) return false
-    const { mime, body } = message
+    const mime = message.mime
+    const body = wellFormed(message.body)
     const size = utf8(body).length
     if (size > MAX_BODY_BYTES) throw limitError('message text bytes', size, MAX_BODY_BYTES)
     this.#network.sent.push({ from: this.accountId, fromDevice: this.deviceId, to, mime, body })
-    if (this.#write(to, message)) return true
+    if (this.#write(to, { mime, body })) return true
     if (options.connectedOnly) return false
     const item: Queued = { mime, body, slot: options.replaces, done: deferred() }
     this.#enqueue(to, item)

@@ -123,8 +123,8 @@ export class DhtEngine {
 
   /** Hosts to try now, and again whenever few others are known. */
   addBootstrap(addresses: readonly SocketAddress[], now: number): void {
-    for (const address of addresses) this.#families[address.family].entries.add(address)
-    for (const f of Object.values(this.#families)) f.entries.hurry()
+    const fresh = addresses.filter((address) => this.#families[address.family].entries.add(address)).length > 0
+    for (const f of Object.values(this.#families)) if (fresh || f.entries.isIdle(now)) f.entries.hurry() // what was just pinged is not pinged again for a name that was resolved again
     this.#refreshStatus(now)
   }
 

@@ -21,10 +21,18 @@ export class EntryPoints {
   #lastMs = Number.NEGATIVE_INFINITY
   #delayMs = BOOTSTRAP_FIRST_MS
 
-  add(address: SocketAddress): void {
+  /** True when it is new. */
+  add(address: SocketAddress): boolean {
     const key = addressKey(address)
-    if (!this.#bootstrap.has(key) && this.#bootstrap.size >= MAX_BOOTSTRAP) for (const first of this.#bootstrap.keys()) { this.#bootstrap.delete(first); break }
+    if (this.#bootstrap.has(key)) return false
+    if (this.#bootstrap.size >= MAX_BOOTSTRAP) for (const first of this.#bootstrap.keys()) { this.#bootstrap.delete(first); break }
     this.#bootstrap.set(key, address)
+    return true
+  }
+
+  /** Nothing was pinged just now. */
+  isIdle(now: number): boolean {
+    return now - this.#lastMs >= BOOTSTRAP_FIRST_MS
   }
 
   /** A node that was good and is given up: it may only be out of reach. */

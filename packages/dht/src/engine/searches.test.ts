@@ -3,8 +3,8 @@ import { toHex } from '@jamikit/core/codec'
 import type { InfoHash } from '@jamikit/core/contracts'
 import { SeededRandom } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
-import { at, idOf, Probe } from '../../test/probe.ts'
-import { LISTEN_REFRESH_MS, MAX_SEARCHES, OFFERED_SEARCHES } from '../defaults.ts'
+import { at, clear, idOf, KEY, Probe } from '../../test/probe.ts'
+import { LISTEN_REFRESH_MS, MAX_SEARCHES, OFFERED_SEARCHES, REFUSED_MS } from '../defaults.ts'
 import { compareDistance } from './id-index.ts'
 import { newNode, type NodeRecord } from './nodes.ts'
 import { Searches } from './searches.ts'
@@ -92,6 +92,56 @@ describe('a node that listens at many keys', () => {
     p.run(700_000)
     const heard = new Set(p.requests('listen').filter(({ to }) => to.host === '10.9.1.1').map(({ m }) => m.args.h))
     expect(keys.every((key) => heard.has(key))).toBe(true)
+  })
+
+  const six = () => {
+    const p = new Probe()
+    for (let i = 0; i < 6; i++) {
+      p.answering.set(`10.9.${i}.1|4222`, `${KEY.slice(0, 38)}0${i}` as InfoHash)
+      p.engine.addBootstrap([at(`10.9.${i}.1`, 4222)], p.now)
+    }
+    p.run(5000)
+    const asked = (name: 'put' | 'listen', since = 0) => p.requests(name, since).map(({ to }) => to.host.split('.')[2]).sort().join('')
+    const closest = [...p.answering].sort((a, b) => compareDistance(Buffer.from(KEY, 'hex'), Buffer.from(a[1], 'hex'), Buffer.from(b[1], 'hex'))).map(([host]) => host.split('.')[2] as string)
+    return { p, asked, closest }
+  }
+
+  it('takes another node in place of one that has no room for it, and asks that one again after a minute', () => {
+    const { p, asked, closest } = six()
+    p.refusing.add(`10.9.${closest[0]}.1`)
+    p.engine.run(KEY, listening, p.now)
+    p.run(5000)
+    expect(asked('listen')).toBe(closest.slice(0, 5).sort().join(''))
+    const since = p.sent.length
+    p.refusing.clear()
+    p.run(REFUSED_MS)
+    expect(asked('listen', since)).toContain(closest[0])
+  })
+
+  it('does not count a node that refused a value for want of room, and puts a permanent one there again later', () => {
+    const { p, asked, closest } = six()
+    p.refusing.add(`10.9.${closest[0]}.1`)
+    const announced: number[] = []
+    p.engine.run(KEY, () => ({ kind: 'put', value: clear(1n, 'x'), permanent: true, onAnnounced: (count) => void announced.push(count) }), p.now)
+    p.run(5000)
+    expect([announced, asked('put').length, p.engine.nodeCount(p.now).ipv4]).toEqual([[5], 6, 6])
+    const since = p.sent.length
+    p.refusing.clear()
+    p.run(REFUSED_MS)
+    expect(asked('put', since)).toBe(closest[0])
+  })
+
+  it('does not listen any more to one that answers a search without a token', () => {
+    const p = new Probe()
+    p.answering.set('10.9.0.1|4222', idOf(77))
+    p.engine.addBootstrap([at('10.9.0.1', 4222)], p.now)
+    p.run(1000)
+    p.answering.clear()
+    p.engine.run(anyKey(), listening, p.now)
+    const find = p.requests('find').at(-1)?.m
+    expect(p.outcome('ping', { id: idOf(77) }, at('10.9.0.1', 4222))).toBe('ok')
+    p.pong(find ?? { tid: 0 }, at('10.9.0.1', 4222), idOf(77), { token: new Uint8Array(0) })
+    expect(p.outcome('ping', { id: idOf(77) }, at('10.9.0.1', 4222))).toBe('silence')
   })
 
   it('the closest searches are those by distance', () => {

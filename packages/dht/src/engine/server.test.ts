@@ -1,11 +1,12 @@
 // What strangers draw from a node, and take of it: little for whoever has not proved where he is; a share for everybody else, and
 // an honest answer beyond it. Beside every hostile one somebody honest is served.
-import type { InfoHash } from '@jamikit/core/contracts'
+import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
 import { at, clear, idOf, KEY, Probe } from '../../test/probe.ts'
-import { MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_KEY_AND_NETWORK, MAX_LISTENERS_PER_KEY_AND_SOURCE, MAX_PENDING_PUSHES, MAX_PUT_VALUES, NO_ROOM, PING_BYTES, PUSHES, PUT_SIGNATURES, UNPROVEN_FACTOR } from '../defaults.ts'
+import { MAX_LISTENERS_PER_KEY, MAX_LISTENERS_PER_KEY_AND_NETWORK, MAX_LISTENERS_PER_KEY_AND_SOURCE, MAX_PENDING_PUSHES, MAX_PROVEN, MAX_PUT_VALUES, MAX_WAITING, NO_ROOM, PING_BYTES, PROVEN_MS, PUSHES, PUT_SIGNATURES, UNPROVEN_FACTOR } from '../defaults.ts'
 import type { Arguments, RequestName } from '../wire/message.ts'
 import type { Value } from '../wire/value.ts'
+import { Proofs } from './proofs.ts'
 
 const OTHER = 'bb'.repeat(20) as InfoHash
 const signed = (id: bigint, seq = 0): Value => ({ ...clear(id, 'x'), body: { type: 0, data: Uint8Array.of(1), userType: '', owner: new Uint8Array(294).fill(1), seq, to: undefined, signature: new Uint8Array(256).fill(Number(id & 0xffn)) } })
@@ -67,6 +68,35 @@ describe('addresses that have not proved themselves', () => {
     const [m] = p.ask('find', { target: KEY }, at('10.7.0.2')).answers
     expect(m).toMatchObject({ kind: 'reply', args: { token: expect.any(Uint8Array) } })
     expect(m?.kind === 'reply' && m.args.n4?.length).toBeGreaterThan(1)
+  })
+
+  it('several small values are not answered in part, even where two of them would fit', () => {
+    const p = full()
+    for (const n of [1n, 2n, 3n]) p.engine.storeOwn(OTHER, clear(n, ''), false, p.now)
+    p.answering.set('10.7.0.1|5000', idOf(7))
+    const { tid, answers } = p.ask('get', { h: OTHER, token: new Uint8Array(64) }, at('10.7.0.1')) // a long request: it may have much
+    expect(answers).toEqual([])
+    p.settle()
+    expect(p.sent.filter((s) => s.message.tid === tid).map((s) => s.message)).toMatchObject([{ kind: 'reply', args: { values: [{ id: 3n }, { id: 2n }, { id: 1n }] } }])
+  })
+
+  it('so many wait at most, and when all places are taken, the network with most gives one', () => {
+    const proofs = new Proofs<number>()
+    const hosts = Array.from({ length: MAX_WAITING }, (_, i) => at(`10.${i >> 8}.0.${(i >> 6) & 3}`, i + 1))
+    expect([hosts.every((h) => proofs.begin(h, 0)), proofs.begin(hosts[0] as SocketAddress, 0), proofs.begin(at('10.0.0.9'), 0)]).toEqual([true, false, false])
+    expect([proofs.wait(hosts[0] as SocketAddress, 1), proofs.begin(at('10.99.0.1'), 0), proofs.wait(hosts[0] as SocketAddress, 2), proofs.wait(at('10.99.0.1'), 3)]).toEqual([true, true, false, true])
+    expect([proofs.prove(at('10.99.0.1'), 1), proofs.isProven(at('10.99.0.1'), PROVEN_MS), proofs.isProven(at('10.99.0.1'), PROVEN_MS + 2), proofs.isProven(at('10.99.0.1', 5001), 1)]).toEqual([[3], true, false, false])
+    for (let i = 0; i < 20; i++) proofs.wait(hosts[9] as SocketAddress, i)
+    expect(proofs.prove(hosts[9] as SocketAddress, 1).length).toBe(8)
+    for (let i = 0; i < MAX_PROVEN; i++) proofs.prove(at(`11.0.${i >> 8}.${i & 255}`), 1)
+    expect(proofs.isProven(at('10.99.0.1'), 1)).toBe(false) // the oldest goes
+  })
+
+  it('strangers that ask as much as they can do not use up what known addresses need', () => {
+    const p = full()
+    const { datagrams: [ping = new Uint8Array(0)] } = p.request('ping', {})
+    for (let i = 0; i < 9000; i++) p.engine.receive(ping, at(`10.${100 + (i % 20)}.0.1`), p.now)
+    expect([p.outcome('ping', {}, at('10.77.0.1')), p.outcome('ping', { id: idOf(1000) }, at('10.5.0.1'))]).toEqual(['silence', 'ok'])
   })
 
   it('those who never answer do not keep others from being asked', () => {
@@ -139,6 +169,17 @@ describe('listens', () => {
 
 describe('puts', () => {
   const put = (p: Probe, host: string, values: readonly Value[], key = KEY) => p.ask('put', { h: key, values, token: p.token(at(host)) }, at(host)).answers.map((m) => (m.kind === 'reply' ? 'ok' : m.kind === 'error' ? m.code : m.kind))
+
+  it('a value whose signature does not hold is acknowledged and not kept; the one beside it is', () => {
+    const p = new Probe()
+    const values = [signed(1n), signed(2n)]
+    const { datagrams, tid } = p.request('put', { h: KEY, values, token: p.token(at('10.6.0.1')) })
+    let last: ReturnType<Probe['engine']['receive']>
+    for (const d of datagrams) last = p.engine.receive(d, at('10.6.0.1'), p.now) ?? last
+    if (!last) throw new Error('a message expected')
+    p.engine.process(last, new Set(last.unverified.slice(0, 1)), p.now)
+    expect([p.sent.filter((s) => s.message.tid === tid && s.message.kind === 'reply').length, p.engine.ownValues(KEY).map((v) => v.id)]).toEqual([2, [2n]])
+  })
 
   it('signatures are counted, not messages: beyond its budget a source is refused, others are not', () => {
     const p = new Probe()

@@ -113,6 +113,29 @@ describe('an engine that loses the world', () => {
   })
 })
 
+describe('bootstrap hosts', () => {
+  it('whose names are resolved again whenever they are tried are not tried more often for that; an explicit bootstrap acts at once', () => {
+    const told: number[] = []
+    const hosts = [at('10.99.0.1', 4222), at('10.99.0.2', 4222)]
+    const p: Probe = new Probe({ onBootstrap: () => void told.push(p.now) })
+    p.engine.addBootstrap(hosts, p.now)
+    for (let i = 0; i < 600; i++) {
+      const before = told.length
+      p.run(1000)
+      if (told.length > before) p.engine.addBootstrap(hosts, p.now)
+    }
+    expect(told.length).toBeLessThan(15)
+    p.answering.set('10.99.0.1|4222', idOf(9))
+    p.run(60_000)
+    expect(p.engine.status().ipv4).toBe('connected')
+    p.run(20_000)
+    const since = p.sent.length
+    p.engine.addBootstrap(hosts, p.now)
+    p.run(10)
+    expect(p.requests('ping', since).length).toBe(2)
+  })
+})
+
 describe('ways in', () => {
   it('are tried at once, then after 10, 20, 40 and every 60 s while there is nobody; every minute while few; else every ten minutes', () => {
     const entries = new EntryPoints()

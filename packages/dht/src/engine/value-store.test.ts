@@ -1,8 +1,8 @@
 // Whose values are kept, shown and driven out: nobody's masses hide, replace or displace what others put.
 import { encodeMsgpack, utf8 } from '@jamikit/core/codec'
-import type { InfoHash } from '@jamikit/core/contracts'
-import { certificateKey, chainToPem } from '@jamikit/core/identity'
-import { testIdentity } from '@jamikit/core/testing'
+import type { Certificate, InfoHash } from '@jamikit/core/contracts'
+import { certificateKey, chainToPem, issueDeviceCertificate } from '@jamikit/core/identity'
+import { ManualClock, SeededRandom, testCrypto, testIdentity } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { at, clear, idOf, KEY, Probe } from '../../test/probe.ts'
 import { MAX_CERTIFICATES_PER_KEY, MAX_REPLY_BYTES, MAX_STORE_BYTES, MAX_VALUES_PER_KEY, NO_ROOM } from '../defaults.ts'
@@ -104,9 +104,15 @@ describe('certificates', () => {
     expect(shown(p)).toContain(hex(real))
   })
 
-  it('a renewal replaces it when its signature was checked, not before', () => {
+  it('a renewal of the same issuer replaces it when its signature was checked, not before', async () => {
     const renewed = certificate(`${pem}\n`) // other bytes, the same certificates
     expect([mayReplace(real, renewed, true), mayReplace(real, renewed, false), mayReplace(clear(1n, 'x'), renewed, true)]).toEqual([true, false, false])
+    const other = testIdentity(1)
+    const account = other.device.chain[1] as Certificate
+    const env = { clock: new ManualClock(), crypto: testCrypto(), random: new SeededRandom(1) }
+    const leaf = await issueDeviceCertificate(env, { accountKey: other.accountKey, account, devicePublicKey: chain[0].publicKey })
+    const elsewhere = certificate(chainToPem([leaf, ...other.device.chain.slice(1)])) // the same key, certified by somebody else
+    expect([mayReplace(real, elsewhere, true), mayReplace(elsewhere, real, true)]).toEqual([false, false])
     const p = new Probe()
     const put = (value: Value, vouched?: ReadonlySet<Value>) => {
       const { datagrams } = p.request('put', { h: deviceShortId, values: [value], token: p.token(at('10.6.0.1')) })

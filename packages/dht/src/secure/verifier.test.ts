@@ -93,6 +93,28 @@ describe('the verifier', () => {
     await all
   })
 
+  it('a value that we ask for is verified for us, even while a stranger put the same one and lost its place in the queue', async () => {
+    const go: (() => void)[] = []
+    const { verifier } = counting(undefined, async (owner, bytes, signature) => {
+      await new Promise<void>((resolve) => go.push(resolve))
+      return honest.verify(owner, bytes, signature)
+    })
+    void verifier.check([forged('a'), forged('b')], from('1.1.1.1'), false) // both threads
+    const value = await signed('wanted')
+    const theirs = verifier.check([value], from('1.1.1.1'), false)
+    const ours = verifier.check([value], from('2.2.2.2'), true)
+    void verifier.check(Array.from({ length: 1100 }, (_, i) => forged(`${i}`)), from('1.1.1.1'), false)
+    expect((await theirs).skipped.size).toBe(1)
+    let done = false
+    void ours.then(() => { done = true })
+    while (!done) {
+      go.shift()?.()
+      await new Promise<void>((resolve) => setImmediate(resolve))
+    }
+    expect(await ours).toEqual({ bad: new Set(), vouched: new Set(), skipped: new Set() })
+    verifier.close()
+  })
+
   it('close() lets go of what waits', async () => {
     const { verifier } = counting(undefined, () => new Promise(() => {}))
     void verifier.check([forged('a'), forged('b')], from('1.1.1.1'), false)

@@ -1,5 +1,5 @@
 // Compact node lists of find and get replies. Pure. docs/protocol/01 §1.6. Proof: wire/message.test.ts.
-import { concatBytes, fromHex, toHex } from '@jamikit/core/codec'
+import { concatBytes, fromHex, joinBytes, toHex } from '@jamikit/core/codec'
 import type { InfoHash, SocketAddress } from '@jamikit/core/contracts'
 import { bytesToHost, hostToBytes } from './address.ts'
 
@@ -12,7 +12,7 @@ export interface NodeInfo {
 const MAX_NODES = 64
 
 export function encodeNodes(nodes: readonly NodeInfo[]): Uint8Array {
-  return concatBytes(...nodes.map(({ id, address }) => {
+  return joinBytes(nodes.map(({ id, address }) => {
     const host = hostToBytes(address.host) ?? new Uint8Array(address.family === 4 ? 4 : 16)
     return concatBytes(fromHex(id), host, Uint8Array.of(address.port >> 8, address.port & 0xff))
   }))

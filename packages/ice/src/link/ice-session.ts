@@ -1,5 +1,5 @@
 // One negotiation: listens, offers candidates, opens and accepts connections for the agent, hands over the one that won.
-// docs/protocol/02 §2.3, §2.4 (traps 1 to 3), §2.8. Proof: manager/links.test.ts.
+// docs/protocol/02 §2.3, §2.4 (traps 1 to 3), §2.8. Proof: link/ice-session.test.ts, manager/links.test.ts.
 import { JamiError } from '@jamikit/core/base'
 import { toHex } from '@jamikit/core/codec'
 import type { BaseEnv, StreamListener, StreamSocket, Timer } from '@jamikit/core/contracts'

@@ -1,5 +1,5 @@
 // A live link to a device: TLS, multiplexer, keep-alive and channels, until one of them ends it.
-// docs/protocol/02 §4.5–4.7. Proof: manager/connection-manager.test.ts (contract suite), interop.
+// docs/protocol/02 §4.5–4.7. Proof: link/link.test.ts, manager/connection-manager.test.ts (contract suite), interop.
 import type { TLSSocket } from 'node:tls'
 import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'

@@ -147,7 +147,7 @@ export class Manager implements ConnectionManager {
       let link = this.#links.open(device)[0]
       if (!link) {
         if (options.existingLinkOnly) throw new JamiError('ERR_PEER_OFFLINE', `no link to device ${device}`)
-        link = await this.#dialler.link(device, options.connType ?? '', signal)
+        link = await this.#dialler.link(device, options, signal)
       }
       try {
         return await link.openChannel(name, signal)

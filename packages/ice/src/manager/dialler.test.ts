@@ -79,3 +79,19 @@ describe('a peer that refuses us', () => {
     expect(lab.clock.now() - before).toBeLessThan(3000)
   })
 })
+
+it('a device is looked up as one of the account that the caller expects', async () => {
+  const known = lab.certificates()
+  const asked: unknown[] = []
+  const a = await lab.side(0, { certificates: {
+    pin: (chain) => known.pin(chain),
+    find: (device, op) => {
+      asked.push([device, op?.account])
+      return known.find(device, op)
+    },
+  } })
+  const b = await lab.side(1)
+  b.manager.handle('msg', { accept: () => true, open: () => {} })
+  await lab.drive(a.manager.openChannel(b.self.deviceId, 'msg:x', { account: b.self.accountId }))
+  expect(asked).toContainEqual([b.self.deviceId, b.self.accountId])
+})

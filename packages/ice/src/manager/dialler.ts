@@ -1,7 +1,7 @@
 // Links that we ask for: one attempt per device at a time, shared by all who wait; and who refuses us is not asked in a loop.
 // docs/protocol/02 §1.6, §4.9. Proof: manager/rendezvous.test.ts, manager/dialler.test.ts.
 import { abortError, type Deferred, deferred, delay, JamiError, type Tasks, throwIfAborted, withOp, withSignals } from '@jamikit/core/base'
-import type { DeviceId, PeerIdentity } from '@jamikit/core/contracts'
+import type { DeviceId, OpenChannelOptions, PeerIdentity } from '@jamikit/core/contracts'
 import { ANSWER_TIMEOUT_MS, MAX_COUNTED_DEVICES, REDIAL_FIRST_MS, REDIAL_MAX_MS, SHORT_LINK_MS } from '../defaults.ts'
 import { IceSession } from '../link/ice-session.ts'
 import type { Link } from '../link/link.ts'
@@ -29,6 +29,8 @@ export interface DiallerHost {
   connect(session: IceSession, remote: IceDescription, peer: PeerIdentity, id: number, signal: AbortSignal): Promise<Link>
 }
 
+type Wanted = Pick<OpenChannelOptions, 'account' | 'connType'>
+
 export class Dialler {
   readonly #env: ManagerEnv
   readonly #tasks: Tasks
@@ -52,7 +54,7 @@ export class Dialler {
   }
 
   /** A link that somebody makes, from either side: our own attempt, or the peer's. */
-  link(device: DeviceId, connType: string, signal: AbortSignal): Promise<Link> {
+  link(device: DeviceId, wanted: Wanted, signal: AbortSignal): Promise<Link> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(abortError(signal))
       const waiting = this.#waitingForLink.get(device) ?? new Set()
@@ -72,7 +74,7 @@ export class Dialler {
       }
       waiting.add(onLink)
       signal.addEventListener('abort', onAbort, { once: true })
-      this.#attempt(device, connType).then(onLink, (error) => {
+      this.#attempt(device, wanted).then(onLink, (error) => {
         done()
         reject(error)
       })
@@ -110,10 +112,10 @@ export class Dialler {
     }
   }
 
-  #attempt(device: DeviceId, connType: string): Promise<Link> {
+  #attempt(device: DeviceId, wanted: Wanted): Promise<Link> {
     const running = this.#connecting.get(device)
     if (running) return running
-    const attempt = this.#host.cancellable(device, this.#tasks.signal, (signal) => this.#request(device, connType, signal)).finally(() => this.#connecting.delete(device))
+    const attempt = this.#host.cancellable(device, this.#tasks.signal, (signal) => this.#request(device, wanted, signal)).finally(() => this.#connecting.delete(device))
     attempt.catch(() => {})
     this.#connecting.set(device, attempt)
     this.#tasks.run(`link to ${device}`, () => attempt.then(() => {}, () => {}))
@@ -121,9 +123,9 @@ export class Dialler {
   }
 
   /** We ask: ICE controlled, TLS server. */
-  async #request(device: DeviceId, connType: string, signal: AbortSignal): Promise<Link> {
+  async #request(device: DeviceId, { account, connType = '' }: Wanted, signal: AbortSignal): Promise<Link> {
     const { certificates, clock, random, policy, logger } = this.#env
-    const peer = await certificates.find(device, { signal })
+    const peer = await certificates.find(device, { signal, ...(account ? { account } : {}) })
     if (!peer) throw new JamiError('ERR_PEER_OFFLINE', `no certificate of device ${device} is known or published`)
     if (!policy.allowsLink(peer)) throw new JamiError('ERR_PEER_REFUSED', `account ${peer.accountId} is not allowed to connect`)
     await this.#holdOff(device, signal)

@@ -1,7 +1,7 @@
 // Two real managers and the links between them: sharing, reuse, simultaneous connects, loss, bans. Virtual time.
 import type { TLSSocket } from 'node:tls'
-import type { Channel } from '@jamikit/core/contracts'
-import { testIdentity } from '@jamikit/core/testing'
+import type { Channel, Clock } from '@jamikit/core/contracts'
+import { FakeCertificates, testIdentity } from '@jamikit/core/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Lab } from '../../test/harness.ts'
 import { RawPeer } from '../../test/raw-peer.ts'
@@ -105,6 +105,27 @@ describe('links', () => {
     expect(b.manager.links()).toEqual([])
     await open('msg:again')
     expect(opened.length).toBe(2)
+  })
+
+  it('clocks differ: for a peer whose clock says that our certificates begin in two minutes we are who we are, whoever asks; a link of two days before is none', async () => {
+    for (const [earlyMs, linked] of [[120_000, true], [2 * 86_400_000, false]] as const) {
+      const begins = Math.max(...testIdentity(0).device.chain.map((c) => c.notBeforeMs))
+      const slow: Clock = {
+        now: () => lab.clock.now(), wallTimeMs: () => begins - earlyMs + Math.floor(lab.clock.now() / 1000), after: (ms, fn) => lab.clock.after(ms, fn), track: (work) => lab.clock.track(work),
+      }
+      const known = new FakeCertificates({ clock: lab.clock, known: [testIdentity(1).device.chain] })
+      const theirs = new FakeCertificates({ clock: slow })
+      theirs.publish(testIdentity(0).device.chain)
+      const a = await lab.side(0, { certificates: { get: (d) => known.get(d), find: (d, op) => known.find(d, op), pin: (chain) => known.pin(chain) } })
+      const b = await lab.side(1, { certificates: { get: (d) => theirs.get(d), find: (d, op) => theirs.find(d, op), pin: (chain) => theirs.pin(chain) } })
+      for (const { manager } of [a, b]) manager.handle('msg', { accept: () => true, open: () => {} })
+      const expected = linked ? ['resolved', 'resolved'] : ['ERR_PEER_REFUSED', 'ERR_PEER_OFFLINE']
+      const first = await lab.drive(outcome(a.manager.openChannel(b.self.deviceId, 'msg:x')))
+      await lab.drive(a.manager.closePeer(b.self.deviceId))
+      expect([first, await lab.drive(outcome(b.manager.openChannel(a.self.deviceId, 'msg:x')))]).toEqual(expected)
+      await lab.end()
+      lab = new Lab()
+    }
   })
 
   it('ICE-50 tells peer, channels, bytes and age of each link', async () => {

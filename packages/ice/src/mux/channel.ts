@@ -1,5 +1,5 @@
 // A channel of a link as the Channel contract: bounded queues in both directions.
-// docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/tls-link.test.ts.
+// docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/link.test.ts.
 import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
 import { LINK_SEND_BYTES, MESSAGE_OVERHEAD_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'

@@ -2,7 +2,7 @@
 // RFC 5389 §6, §15; RFC 8445 §7; docs/protocol/02 §2.5. Proof: wire/stun.test.ts (captured messages, refusal table, fuzz).
 import { createHmac } from 'node:crypto'
 import { codecError } from '@jamikit/core/base'
-import { concatBytes, fromUtf8, utf8 } from '@jamikit/core/codec'
+import { concatBytes, fromUtf8, joinBytes, utf8 } from '@jamikit/core/codec'
 import { constantTimeEqual } from '@jamikit/core/crypto'
 
 export const BINDING_REQUEST = 0x0001
@@ -105,7 +105,7 @@ export function encodeStun(m: StunMessage, password?: string): Uint8Array {
   if (m.controlling) parts.push(attribute(ATTRIBUTE.controlling, m.controlling))
   if (m.controlled) parts.push(attribute(ATTRIBUTE.controlled, m.controlled))
   if (m.username !== undefined) parts.push(attribute(ATTRIBUTE.username, utf8(m.username)))
-  let body = concatBytes(...parts)
+  let body = joinBytes(parts)
   if (password !== undefined) {
     const signed = concatBytes(header(m.type, body.length + 24, m.transaction), body)
     body = concatBytes(body, attribute(ATTRIBUTE.integrity, hmac(password, signed)))

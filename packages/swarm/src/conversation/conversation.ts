@@ -8,6 +8,7 @@ import type {
 import { type CommitBody, parseBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
 import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import type { ObjectCache } from '../repo/object-cache.ts'
 import { Repository } from '../repo/repository.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
 import { authorIn } from '../validation/author.ts'
@@ -28,6 +29,8 @@ export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'cry
   readonly files: FileTree
   /** Prefix of this conversation's records. */
   readonly prefix: string
+  /** Objects of all conversations that were read lately. */
+  readonly cache: ObjectCache
   /** What is wrong with what is kept. */
   readonly onProblem: (error: JamiError) => void
 }
@@ -73,12 +76,12 @@ export class Conversation {
     this.#writer = new Writer(env)
   }
 
-  /** A new 1:1 conversation; on disk when it resolves. */
-  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri): Promise<Conversation> {
+  /** A new 1:1 conversation; on disk when it resolves. @param notBeforeS time of its first commit, at least */
+  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri, notBeforeS = 0): Promise<Conversation> {
     const writer = new Writer(seed)
     const first = await writer.first({ type: 'initial', fields: { mode: '0', invited: peer } }, new Map<string, GitObject>([
       [`admins/${writer.me}.crt`, writer.accountFile()], [writer.devicePath, writer.deviceFile()], [`invited/${peer}`, emptyFile()],
-    ]))
+    ]), notBeforeS)
     const id = first.commit.oid as ConversationId
     return Conversation.#make(env(id), id, { commits: [first.commit], objects: first.objects, head: id })
   }
@@ -142,6 +145,11 @@ export class Conversation {
   }
 
   // ---------------------------------------------------------------- what there is
+
+  /** Unix seconds of its first commit. */
+  get createdS(): number {
+    return this.#repo.row(0).timeS
+  }
 
   get head(): MessageId {
     return this.#repo.head
@@ -371,8 +379,8 @@ export class Conversation {
 }
 
 function repositoryOptions(env: ConversationEnv) {
-  const { clock, random, onProblem } = env
-  return { clock, onProblem, authorOf: authorIn, seed: random.below(2 ** 31) }
+  const { clock, random, onProblem, cache } = env
+  return { clock, onProblem, cache, authorOf: authorIn, seed: random.below(2 ** 31) }
 }
 
 const HEADER_BYTES = 400

@@ -8,7 +8,8 @@ import type { Oid } from '../repo/object.ts'
 import { type Fetched, fetchFrom } from '../sync/fetch.ts'
 import { type FetchJob, FetchQueue } from '../sync/fetch-queue.ts'
 import { GitStream } from '../sync/git-stream.ts'
-import { isTransient, Refusals } from '../sync/refusals.ts'
+import type { PackLimits } from '../sync/pack-objects.ts'
+import { headOf, isTransient, Refusals } from '../sync/refusals.ts'
 import type { Change, Conversation } from './conversation.ts'
 
 const OPEN_TIMEOUT_MS = 60_000
@@ -152,11 +153,11 @@ export class Fetching {
     const { clock, find, onHas, onChange } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
-    const { head, pack } = await this.fetch(conversation.id, device, '', {
+    const { head, pack } = await this.fetch(conversation.id, { device, account }, '', {
       haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
       refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
     }).catch((error: unknown) => {
-      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, job.commit ?? '', clock.now())
+      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, headOf(error) ?? job.commit ?? '', clock.now())
       throw error
     })
     if (pack) {
@@ -181,10 +182,10 @@ export class Fetching {
 
   /** One session with a device. Whoever gets a pack discards it. @throws whatever ends it: the stream is gone then */
   async fetch(
-    id: ConversationId, device: DeviceId, connType: string,
-    options: { haves: readonly Oid[]; has: (oid: Oid) => boolean; refused?: (oid: Oid) => boolean },
+    id: ConversationId, { device, account }: { device: DeviceId; account: AccountUri }, connType: string,
+    options: { haves: readonly Oid[]; has: (oid: Oid) => boolean; refused?: (oid: Oid) => boolean; limits?: Partial<PackLimits> },
   ): Promise<Fetched> {
-    const stream = await this.#stream(id, device, connType)
+    const stream = await this.#stream(id, device, account, connType)
     try {
       return await fetchFrom(stream, {
         ...options, conversation: id, server: device, signal: this.#env.tasks.signal,
@@ -196,12 +197,12 @@ export class Fetching {
     }
   }
 
-  async #stream(id: ConversationId, device: DeviceId, connType: string): Promise<GitStream> {
+  async #stream(id: ConversationId, device: DeviceId, account: AccountUri, connType: string): Promise<GitStream> {
     const { connections, clock, tasks } = this.#env
     const key = keyOf(id, device)
     const known = this.#streams.get(key)
     if (known) return known
-    const channel = await connections.openChannel(device, `git://${device}/${id}`, { connType, signal: tasks.signal, timeoutMs: OPEN_TIMEOUT_MS })
+    const channel = await connections.openChannel(device, `git://${device}/${id}`, { account, connType, signal: tasks.signal, timeoutMs: OPEN_TIMEOUT_MS })
     const stream = new GitStream(channel, clock)
     this.#streams.set(key, stream)
     void channel.closed.then(() => {

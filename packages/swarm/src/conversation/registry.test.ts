@@ -12,11 +12,12 @@ const id = (n: number) => n.toString(16).padStart(40, '0') as ConversationId
 
 /** Conversations of one account in one storage, as a registry finds them. */
 function registryOver(storage: MemoryFiles) {
-  const env = (conversation: ConversationId) => ({ ...person(alice, storage)(conversation), files: storage.files(`a/conversations/${conversation}`), prefix: `a/conversation/${conversation}` })
+  const env = (conversation: ConversationId) => ({ ...person(alice, storage)(conversation), files: storage.files(`a/conversations/${conversation || 'new'}`), prefix: `a/conversation/${conversation}` })
   const problems: [string, string][] = []
+  let second = 1_800_000_000
   const registry = new Registry({ storage, prefix: 'a', open: (of) => Conversation.open(env(of), of), onProblem: (of, error) => problems.push([of, error.code]) })
   const create = async (peer = bob) => {
-    const conversation = await Conversation.create(env, env('' as ConversationId), peer.accountId)
+    const conversation = await Conversation.create(env, env('' as ConversationId), peer.accountId, ++second)
     await registry.record(conversation.id)
     registry.add(conversation)
     return conversation

@@ -1,7 +1,7 @@
 // Idempotency keys and the commits that were sent under them: an append-only file, a line of msgpack for each, read at first use. The key is
 // durable before main moves: after a crash in between, a commit that nobody reaches, and the key is used again.
 // Proof: conversation/sent-keys.test.ts (torn ends, keys of every kind, a storage that fails at every write).
-import { concatBytes, encodeMsgpack, readMsgpack } from '@jamikit/core/codec'
+import { encodeMsgpack, joinBytes, readMsgpack } from '@jamikit/core/codec'
 import type { FileTree } from '@jamikit/core/contracts'
 import { MAX_KEYS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
@@ -50,7 +50,7 @@ export class SentKeys {
   /** Keeps the newest ones. */
   async #compact(known: Map<string, Oid>): Promise<void> {
     const kept = [...known].slice(-MAX_KEYS)
-    const bytes = concatBytes(...kept.map((line) => encodeMsgpack(line)))
+    const bytes = joinBytes(kept.map((line) => encodeMsgpack(line)))
     await this.#files.write(PATH, bytes)
     known.clear()
     for (const [key, oid] of kept) known.set(key, oid)

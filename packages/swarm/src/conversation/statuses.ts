@@ -32,7 +32,8 @@ export class Statuses {
     const running = (this.#running.get(id) ?? Promise.resolve()).then(async () => {
       const slices = new Slices(clock, STATUSES_AT_ONCE)
       for (const message of await conversation.note(member, oid, status)) {
-        if (slices.spend(1)) await slices.turn()
+        const turn = slices.spend(1)
+        if (turn) await turn
         if (!isHere(conversation)) return
         emit({ conversation: id, message, member, status })
       }

@@ -2,25 +2,24 @@
 // them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8. Proof: conversation/conversations.test.ts (suite of the contract), interop.
 import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
 import type {
-  AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op, PeerMessage,
+  AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op,
 } from '@jamikit/core/contracts'
-import { parseConversationId } from '@jamikit/core/identity'
-import { ASK_INVITE_MS, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
+import { ObjectCache } from '../repo/object-cache.ts'
+import { CLONE_LIMITS } from '../sync/pack-reader.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type Change, type ConversationEnv } from './conversation.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
+import { Notices } from './notices.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
-import {
-  MIME, parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printCommitNotice, printDisplayed, printInvitation, printTyping,
-} from './small-payloads.ts'
+import { MIME, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
 import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const MAX_ASKED = 4096
 /** Types that say nothing of what their author has seen: devices write them by themselves. */
 const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial'])
 
@@ -38,15 +37,18 @@ export class SwarmConversations implements Conversations {
   readonly #serving: Serving
   readonly #statuses: Statuses
   readonly #typing: Typing
+  readonly #notices: Notices
   readonly #announcing = new Map<ConversationId, Promise<void>>() // bounded by the conversations
-  readonly #asked = new Map<string, number>() // bounded by MAX_ASKED
   readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
   readonly #readies: Source<{ conversation: ConversationId }>
   readonly #removed: Source<{ conversation: ConversationId }>
   readonly #status: Source<MessageStatusEvent>
   readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
+  readonly #cache = new ObjectCache(CACHE_BYTES)
   readonly #off: (() => void)[] = []
+  /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
+  #createdS = 0
   #started: Promise<void> | undefined
 
   constructor(env: Env) {
@@ -87,6 +89,14 @@ export class SwarmConversations implements Conversations {
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
     this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
+    this.#notices = new Notices({
+      clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
+      fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
+      clone: (pending, device) => this.#cloneFrom(pending, device),
+      accept: (id, from) => this.accept(id, from),
+      onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
+      onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
+    })
   }
 
   get onEntry() { return this.#entries.listen }
@@ -104,13 +114,8 @@ export class SwarmConversations implements Conversations {
       await this.#registry.load()
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
-      const on = (mime: string, fn: (m: PeerMessage) => void | Promise<void>) => this.#off.push(messages.handle(mime, fn))
-      on(MIME.commit, (m) => this.#onNotice(m))
-      on(MIME.invite, (m) => this.#onAsked(m))
-      on(MIME.invitation, (m) => this.#onInvitation(m))
-      on(MIME.displayed, (m) => this.#onDisplayed(m))
-      on(MIME.typing, (m) => this.#onTypingMessage(m))
       this.#off.push(
+        ...this.#notices.listen(),
         connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
@@ -127,6 +132,7 @@ export class SwarmConversations implements Conversations {
     await this.#started?.catch(() => {})
     for (const off of this.#off.splice(0)) off()
     this.#typing.stop()
+    this.#notices.stop()
     this.#fetching.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
@@ -136,7 +142,7 @@ export class SwarmConversations implements Conversations {
     const { clock, random, crypto, logger, identity, displayName, storage, prefix } = this.#env
     return {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
-      onProblem: (error) => this.#tellProblem(id, error),
+      cache: this.#cache, onProblem: (error) => this.#tellProblem(id, error),
     }
   }
 
@@ -163,7 +169,8 @@ export class SwarmConversations implements Conversations {
 
   async createOneToOne(peer: AccountUri): Promise<ConversationId> {
     this.#registry.checkRoom()
-    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer)
+    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer, this.#createdS + 1)
+    this.#createdS = conversation.createdS
     await this.#registry.record(conversation.id)
     this.#registry.add(conversation)
     this.#readies.emit({ conversation: conversation.id })
@@ -286,84 +293,27 @@ export class SwarmConversations implements Conversations {
     for (const { member, oid, kind } of conversation.dueMarks()) await this.#statuses.note(conversation, member, oid, kind)
   }
 
-  // ---------------------------------------------------------------- messages of peers
-
-  async #onNotice(m: PeerMessage): Promise<void> {
-    const { conversation: id, commit, device } = parseCommitNotice(m.body)
-    const pending = this.#registry.findPending(id)
-    if (pending) {
-      if (pending.from === m.from) this.#tasks.run('clone', () => this.#cloning.from(pending, m.fromDevice))
-      return
-    }
-    const conversation = this.#registry.find(id)
-    if (!conversation) {
-      if (this.#env.contacts.isConfirmed(m.from)) this.#ask(m.from, id)
-      return
-    }
-    if (conversation.has(commit) || !this.#mayFetch(conversation, m.from)) return
-    const named = device === m.fromDevice ? undefined : await this.#env.certificates.get(device)
-    // the device in a notice only says where to look; it must belong to a member
-    if (named && this.#mayFetch(conversation, named.accountId)) this.#fetching.request(conversation, named.accountId, device, commit)
-    else this.#fetching.request(conversation, m.from, m.fromDevice, commit)
-  }
+  // ---------------------------------------------------------------- who may, who has
 
   #mayFetch(conversation: Conversation, uri: AccountUri): boolean {
     const role = conversation.roleOf(uri)
     return !this.#env.contacts.isBanned(uri) && (role === 'admin' || role === 'member' || role === 'invited')
   }
 
-  #ask(peer: AccountUri, id: ConversationId): void {
-    const key = `${peer} ${id}`
-    const now = this.#env.clock.now()
-    const last = this.#asked.get(key)
-    if (last !== undefined && now - last < ASK_INVITE_MS) return
-    this.#asked.delete(key)
-    for (const oldest of this.#asked.keys()) {
-      if (this.#asked.size < MAX_ASKED) break
-      this.#asked.delete(oldest)
-    }
-    this.#asked.set(key, now)
-    void this.#env.messages.send(peer, { mime: MIME.invite, body: id }, { connectedOnly: true }).catch(() => {})
-  }
-
-  #onAsked(m: PeerMessage): void {
-    const conversation = this.#registry.find(parseConversationId(m.body.trim()))
-    if (!conversation || !this.#mayFetch(conversation, m.from)) return
-    void this.#env.messages.send(m.fromDevice, { mime: MIME.invitation, body: printInvitation(conversation.id, conversation.mode, this.#env.clock.wallTimeMs()) }, { connectedOnly: true }).catch(() => {})
-  }
-
-  /**
-   * Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. Its own request for it may have
-   * been lost: the clone shows whether it is between us.
-   */
-  async #onInvitation(m: PeerMessage): Promise<void> {
-    const { conversation, mode } = parseInvitation(m.body)
-    if (mode !== 0 || !this.#env.contacts.isConfirmed(m.from) || this.#registry.has(conversation)) return
-    await this.accept(conversation, m.from)
-  }
-
-  async #onDisplayed(m: PeerMessage): Promise<void> {
-    const { conversation: id, message } = parseDisplayed(m.body)
-    const conversation = this.#registry.find(id)
-    if (conversation) await this.#statuses.note(conversation, m.from, message, 'displayed')
-  }
-
-  #onTypingMessage(m: PeerMessage): void {
-    const { conversation: id, active } = parseTyping(m.body)
-    const conversation = this.#registry.find(id)
-    if (conversation && this.#mayFetch(conversation, m.from)) this.#typing.heard(id, m.from, active)
-  }
-
   #peerReady(account: AccountUri, device: DeviceId): void {
     for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account)) this.#fetching.request(conversation, account, device)
-    for (const pending of this.#registry.pending) if (pending.from === account) this.#tasks.run('clone', () => this.#cloning.from(pending, device))
+    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloneFrom(pending, device)
   }
 
   // ---------------------------------------------------------------- cloning
 
+  #cloneFrom(pending: Pending, device: DeviceId): void {
+    this.#tasks.run('clone', () => this.#cloning.from(pending, device))
+  }
+
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, device, MIME.commit, { haves: [], has: () => false })
+    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
     if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
     try {
       if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)

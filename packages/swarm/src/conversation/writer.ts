@@ -69,16 +69,16 @@ export class Writer {
     return draft
   }
 
-  /** The first commit of a conversation, with these files. */
-  async first(body: CommitBody, files: Edits): Promise<Draft> {
+  /** The first commit of a conversation, with these files. Its id is that of the conversation: the same again in the same second would be the same one. */
+  async first(body: CommitBody, files: Edits, notBeforeS = 0): Promise<Draft> {
     const { root, objects } = await editTree({ read: async () => undefined }, undefined, ids(files))
-    return this.sign(root, [], printBody(body), [...[...files.values()].filter((object) => object !== undefined), ...objects])
+    return this.sign(root, [], printBody(body), [...[...files.values()].filter((object) => object !== undefined), ...objects], notBeforeS)
   }
 
   /** @throws ERR_LIMIT when the message is too long for a commit */
-  async sign(tree: Oid, parents: Base['parents'], message: string, objects: readonly GitObject[]): Promise<Draft> {
+  async sign(tree: Oid, parents: Base['parents'], message: string, objects: readonly GitObject[], notBeforeS = 0): Promise<Draft> {
     const { clock, crypto, identity, displayName } = this.#env
-    const timeS = this.#timeS(parents)
+    const timeS = Math.max(notBeforeS, this.#timeS(parents))
     const name = authorName(displayName(), identity.deviceId)
     const unsigned = unsignedCommit({ tree, parents: parents.map(({ oid }) => oid), name, device: identity.deviceId, timeS, message })
     if (unsigned.length > MAX_COMMIT_BYTES - 2048) throw new JamiError('ERR_LIMIT', `message: got ${unsigned.length} bytes, allowed ${MAX_COMMIT_BYTES - 2048}`, { details: { got: unsigned.length, allowed: MAX_COMMIT_BYTES - 2048 } })

@@ -75,6 +75,8 @@ function packOf(step: Step): { objects: GitObject[]; bytes: Uint8Array } {
 
 const limits = () => options({ limits: LIMITS })
 
+const order = (repository: Repository) => Array.from({ length: repository.length }, (_, position) => repository.at(position).oid)
+
 /** What was acknowledged is there and can be read, nothing else is on main but perhaps what was under way. */
 async function judge(repository: Repository, done: number): Promise<void> {
   const heads = STEPS.slice(0, done).map(headOf).filter((oid) => oid !== undefined)
@@ -194,8 +196,72 @@ describe('a write that fails once', () => {
       const more = limits()
       const again = (await Repository.open(inner.files('c'), more)) as Repository
       await judge(again, STEPS.length)
-      expect([more.problems, again.head, again.rows]).toEqual([[], repository.head, repository.rows])
+      expect([more.problems, again.head, again.rows, order(again)]).toEqual([[], repository.head, repository.rows, order(repository)])
       if (storage.failed.length === 0) break
     }
   }, 300_000)
+})
+
+/** A storage of which single writes do what a test says. */
+function hooked(files: FileTree, hooks: Partial<FileTree>): FileTree {
+  return { ...files, ...hooks }
+}
+
+describe('a write that happened and was not acknowledged', () => {
+  const full = () => new JamiError('ERR_STORAGE_IO', 'as planned')
+  const pack = STEPS.findIndex((step) => step.how === 'pack')
+
+  it('and cannot be taken back leaves nothing that speaks of objects that are gone', async () => {
+    const inner = testStorage().files('c')
+    let armed = false
+    const files = hooked(inner, {
+      append: async (path, bytes, how) => {
+        const size = await inner.append(path, bytes, how)
+        if (armed && path === 'jamikit/journal') throw full()
+        return size
+      },
+      truncate: async (path, size) => {
+        if (armed && path === 'jamikit/journal') throw full()
+        await inner.truncate(path, size)
+      },
+    })
+    const repository = await Repository.create(files, (await change(STEPS[0] as Step, files)) as Advance & { head: string }, limits())
+    for (const step of STEPS.slice(1, pack)) await repository.advance(await change(step, files))
+    const next = await change(STEPS[pack] as Step, files)
+    armed = true
+    await expect(repository.advance(next)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
+    await judge((await Repository.open(inner, limits())) as Repository, pack + 1) // a crash now: the change was made after all
+    armed = false
+    await repository.advance(await change(STEPS[pack] as Step, files)) // no crash: it comes again
+    await judge((await Repository.open(inner, limits())) as Repository, pack + 1)
+  })
+
+  it('of a new journal is made sure of before anything is added to it', async () => {
+    const inner = testStorage().files('c')
+    const writes: string[] = []
+    let armed = false
+    const files = hooked(inner, {
+      write: async (path, bytes, how) => {
+        await inner.write(path, bytes, how)
+        writes.push(path)
+        if (armed && path === 'jamikit/journal') throw full()
+      },
+      append: async (path, bytes, how) => {
+        if (path === 'jamikit/journal') writes.push('added')
+        return inner.append(path, bytes, how)
+      },
+    })
+    const repository = await Repository.create(files, (await change(STEPS[0] as Step, files)) as Advance & { head: string }, limits())
+    armed = true
+    writes.length = 0
+    let n = 1
+    while (!writes.includes('jamikit/journal')) await repository.advance(await change(STEPS[n++] as Step, files))
+    writes.length = 0
+    await expect(repository.advance(await change(STEPS[n] as Step, files))).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
+    expect(writes).toEqual(['jamikit/journal'])
+    armed = false
+    await repository.advance(await change(STEPS[n] as Step, files))
+    expect(writes.slice(0, 3)).toEqual(['jamikit/journal', 'jamikit/journal', 'added'])
+    await judge((await Repository.open(inner, limits())) as Repository, n + 1)
+  })
 })

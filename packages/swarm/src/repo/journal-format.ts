@@ -3,7 +3,7 @@
 // Proof: repo/journal-format.test.ts (every cut, every flipped byte).
 import { crc32 } from 'node:zlib'
 import { JamiError } from '@jamikit/core/base'
-import { concatBytes, equalBytes, fromHex, toHex, utf8 } from '@jamikit/core/codec'
+import { concatBytes, equalBytes, fromHex, joinBytes, toHex, utf8 } from '@jamikit/core/codec'
 import type { ObjectType, Oid } from './object.ts'
 import type { PackedObject } from './types.ts'
 
@@ -107,7 +107,7 @@ export class Frame {
 
   /** The frame as it begins at byte `position` of the journal. */
   encode(position: number): Uint8Array {
-    const body = concatBytes(...this.#parts)
+    const body = joinBytes(this.#parts)
     const check = new Uint8Array(4)
     new DataView(check.buffer).setUint32(0, crc32(body))
     return concatBytes(frameHead(body.length, position), check, body)

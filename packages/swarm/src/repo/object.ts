@@ -1,7 +1,7 @@
 // Git objects: hashing, loose form, trees. Pure. docs/protocol/04 §1.3, §2. Proof: repo/object.test.ts (ids of git, refusal table, fuzz).
 import { deflateSync, inflateSync } from 'node:zlib'
 import { JamiError, limitError } from '@jamikit/core/base'
-import { concatBytes, fromHex, fromUtf8, toHex, utf8 } from '@jamikit/core/codec'
+import { concatBytes, fromHex, fromUtf8, joinBytes, toHex, utf8 } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
 import { MAX_STORED_OBJECT_BYTES, MAX_TREE_ENTRIES } from '../defaults.ts'
 
@@ -61,7 +61,7 @@ function sortName(e: TreeEntry): string {
 
 export function encodeTree(entries: readonly TreeEntry[]): Uint8Array {
   const sorted = [...entries].sort((a, b) => (sortName(a) < sortName(b) ? -1 : 1))
-  return concatBytes(...sorted.map((e) => concatBytes(utf8(`${e.mode} ${e.name}\0`), fromHex(e.oid))))
+  return joinBytes(sorted.map((e) => concatBytes(utf8(`${e.mode} ${e.name}\0`), fromHex(e.oid))))
 }
 
 /** Only plain files and directories, with names that are one path segment, in order. @throws ERR_REPO_INVALID, ERR_LIMIT */

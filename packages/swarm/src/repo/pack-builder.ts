@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { JamiError } from '@jamikit/core/base'
-import { concatBytes, toHex } from '@jamikit/core/codec'
+import { joinBytes, toHex } from '@jamikit/core/codec'
 import type { Clock, FileTree } from '@jamikit/core/contracts'
 import { entryHeader, packHeader } from '../sync/pack-format.ts'
 import { Turns } from '../sync/turns.ts'
@@ -63,7 +63,7 @@ export class PackBuilder {
 
   async #flush(durable: boolean): Promise<void> {
     if (this.#size === this.#held) await this.#files.remove(this.#scratch)
-    const size = await this.#files.append(this.#scratch, concatBytes(...this.#parts), { durable })
+    const size = await this.#files.append(this.#scratch, joinBytes(this.#parts), { durable })
     if (size !== this.#size) throw new JamiError('ERR_STORAGE_CORRUPT', `scratch file ${this.#scratch}: got ${size} bytes, wrote ${this.#size}`)
     this.#parts = []
     this.#held = 0

@@ -95,7 +95,7 @@ class TreeDifference {
     if (known) return known
     const object = await this.#history.read(oid)
     if (object?.type !== 'tree') throw new JamiError('ERR_STORAGE_CORRUPT', `tree ${oid} is ${object ? `a ${object.type}` : 'missing'}`)
-    const pause = this.#turns.object(object.data.length * 16) // an entry takes about 2 µs to read and compare
+    const pause = this.#turns.object(object.data.length * 32) // an entry costs far more to parse and compare than to inflate
     if (pause) await pause
     const entries = new Map(decodeTree(object.data).map((e) => [e.name, e]))
     this.#known.set(oid, entries)

@@ -116,7 +116,8 @@ export class Trees {
     for (const name of new Set([...(from?.byName.keys() ?? []), ...(now?.byName.keys() ?? [])])) {
       const [was, is] = [from?.byName.get(name), now?.byName.get(name)]
       this.#count(1, budget)
-      if (this.#slices.spend(1)) await this.#slices.turn()
+      const turn = this.#slices.spend(1)
+      if (turn) await turn
       if (was?.oid === is?.oid && was?.mode === is?.mode) continue
       const file = (entry: TreeEntry | undefined) => (entry?.mode === BLOB_MODE ? entry.oid : undefined)
       const directory = (entry: TreeEntry | undefined) => (entry?.mode === TREE_MODE ? entry.oid : undefined)

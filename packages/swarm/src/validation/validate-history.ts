@@ -48,7 +48,7 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
     const found = await pack.stat(oid)
     if (found?.type !== 'commit') throw repoInvalid(`commit ${oid} is ${found ? `a ${found.type}` : 'missing'}`, { commit: oid })
     if (found.size > MAX_COMMIT_BYTES) throw limitError('commit bytes', found.size, MAX_COMMIT_BYTES)
-    if (slices.spend(COMMIT_UNITS)) await slices.turn()
+    await slices.spend(COMMIT_UNITS)
     return explained(oid, async () => parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0)))
   }
   const { order, lights } = await parentsFirst(head, known, commitAt)

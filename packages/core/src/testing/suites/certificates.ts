@@ -30,10 +30,10 @@ const [first, second, foreign] = [account.device, testIdentity(0, 1).device, oth
 const NOBODY = 'ab'.repeat(32) as DeviceId
 
 /** The chain of an account that certified somebody else's public key: it verifies, as any such chain does. */
-async function claimed(drive: CertificatesUnderTest['drive']): Promise<CertificateChain> {
+async function claimed(): Promise<CertificateChain> {
   const env = { clock: new ManualClock(), crypto: testCrypto(), random: new SeededRandom('claimed') }
   const [issuer, ...above] = other.accountChain
-  return [await drive(issueDeviceCertificate(env, { accountKey: other.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey })), issuer, ...above]
+  return [await issueDeviceCertificate(env, { accountKey: other.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey }), issuer, ...above]
 }
 
 export function certificatesSuite(make: () => CertificatesUnderTest | Promise<CertificatesUnderTest>): ContractTest[] {
@@ -57,7 +57,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
     test('a renewed certificate of a device takes the place of the old one', async ({ store, drive }) => {
       const env = { clock: new ManualClock(), crypto: testCrypto(), random: new SeededRandom('renewed') }
       const [issuer, ...above] = account.accountChain
-      const renewed = await drive(issueDeviceCertificate(env, { accountKey: account.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey }))
+      const renewed = await issueDeviceCertificate(env, { accountKey: account.accountKey, account: issuer, devicePublicKey: first.privateKey.publicKey })
       ok(renewed.pem !== first.chain[0].pem)
       await drive(store.pin(first.chain))
       await drive(store.pin([renewed, issuer, ...above]))
@@ -85,7 +85,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       deepStrictEqual((await drive(store.find(first.deviceId, { shortId: first.deviceShortId })))?.deviceId, first.deviceId)
     }),
     test('a device key that two accounts claim belongs to neither, until it proves whose it is', async ({ store, publish, drive }) => {
-      const stolen = await claimed(drive)
+      const stolen = await claimed()
       await publish(stolen)
       await publish(first.chain)
       deepStrictEqual(await drive(store.find(first.deviceId, { shortId: first.deviceShortId })), undefined)
@@ -97,7 +97,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       deepStrictEqual(await drive(store.find(first.deviceId, { account: other.device.accountId })), undefined)
     }),
     test('who knows whom it expects gets that account, whatever others claim and whoever comes first', async ({ store, publish, drive }) => {
-      await publish(await claimed(drive))
+      await publish(await claimed())
       deepStrictEqual(await drive(store.find(first.deviceId, { account: first.accountId })), undefined)
       await publish(first.chain)
       for (const account of [first.accountId, other.device.accountId]) {
@@ -107,7 +107,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       deepStrictEqual(await drive(store.get(first.deviceId, testIdentity(3).device.accountId)), undefined)
     }),
     test('of several accounts that claim a device it is the contact, unless the answer decides whose it is', async ({ store, publish, drive, know }) => {
-      await publish(await claimed(drive))
+      await publish(await claimed())
       await publish(first.chain)
       know(first.accountId)
       deepStrictEqual((await drive(store.find(first.deviceId)))?.accountId, first.accountId)
@@ -117,7 +117,7 @@ export function certificatesSuite(make: () => CertificatesUnderTest | Promise<Ce
       deepStrictEqual(await drive(store.find(first.deviceId)), undefined)
     }),
     test('looking up whom we expect does not decide whose a device is', async ({ store, publish, drive }) => {
-      await publish(await claimed(drive))
+      await publish(await claimed())
       await drive(store.find(first.deviceId, { account: other.device.accountId }))
       await publish(first.chain)
       deepStrictEqual(await drive(store.find(first.deviceId, { sole: true })), undefined)

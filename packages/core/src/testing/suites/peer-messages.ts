@@ -93,6 +93,13 @@ export function peerMessagesSuite(make: () => MessagesUnderTest | Promise<Messag
       await settle()
       deepStrictEqual(bodies(got), sent)
     }),
+    test('a lone surrogate in a text, which has no UTF-8 form, arrives as U+FFFD', async ({ a, b, appear, drive, settle }) => {
+      const got = inbox(b)
+      await appear(b)
+      await drive(a.messages.send(b.account, text('a\ud83d, \ude00b, 😀')))
+      await settle()
+      deepStrictEqual(bodies(got), ['a\ufffd, \ufffdb, 😀'])
+    }),
     test('more than 64,000 bytes are ERR_LIMIT, whether or not the peer is there', async ({ a, b, appear, drive, settle }) => {
       const got = inbox(b)
       const tooMuch = [text('x'.repeat(MAX_BODY_BYTES + 1)), text('ü'.repeat(MAX_BODY_BYTES / 2 + 1))]

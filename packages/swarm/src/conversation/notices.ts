@@ -1,0 +1,125 @@
+// What peers say about conversations in small messages: there is a commit, join us, where is it, we have read it, we are typing. Nothing of
+// it is believed beyond where to look. docs/protocol/04 §4.5, §5.2, §5.6, §5.8, traps S7, S17, S18. Proof: conversation/conversations.test.ts.
+import { JamiError, SummedWarning } from '@jamikit/core/base'
+import type { AccountUri, BaseEnv, CertificateStore, ContactBook, ConversationId, DeviceId, MessageId, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
+import { parseConversationId } from '@jamikit/core/identity'
+import { ASK_INVITE_MS } from '../defaults.ts'
+import type { Oid } from '../repo/object.ts'
+import type { Conversation } from './conversation.ts'
+import type { Pending, Registry } from './registry.ts'
+import { MIME, parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printInvitation } from './small-payloads.ts'
+
+const MAX_ASKED = 4096
+
+export interface NoticesEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
+  readonly contacts: ContactBook
+  readonly certificates: CertificateStore
+  readonly messages: PeerMessages
+  readonly registry: Registry
+  readonly mayFetch: (conversation: Conversation, account: AccountUri) => boolean
+  readonly fetch: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
+  readonly clone: (pending: Pending, device: DeviceId) => void
+  readonly accept: (id: ConversationId, from: AccountUri) => Promise<void>
+  readonly onDisplayed: (conversation: Conversation, account: AccountUri, message: MessageId) => Promise<void>
+  readonly onTyping: (conversation: ConversationId, account: AccountUri, active: boolean) => void
+}
+
+export class Notices {
+  readonly #env: NoticesEnv
+  readonly #asked = new Map<string, number>() // bounded by MAX_ASKED
+  readonly #tooMany: SummedWarning
+
+  constructor(env: NoticesEnv) {
+    this.#env = env
+    this.#tooMany = new SummedWarning(env.clock, (fields) => env.logger.warn(fields, 'invitations were dropped: too many conversations'))
+  }
+
+  /** @returns what takes the handlers away again */
+  listen(): (() => void)[] {
+    const { messages } = this.#env
+    return [
+      messages.handle(MIME.commit, (m) => this.#commit(m)),
+      messages.handle(MIME.invite, (m) => this.#asks(m)),
+      messages.handle(MIME.invitation, (m) => this.#invites(m)),
+      messages.handle(MIME.displayed, (m) => this.#displayed(m)),
+      messages.handle(MIME.typing, (m) => this.#types(m)),
+    ]
+  }
+
+  /** The end of everything that waits. */
+  stop(): void {
+    this.#tooMany.flush()
+  }
+
+  async #commit(m: PeerMessage): Promise<void> {
+    const { registry, contacts, certificates, mayFetch, fetch, clone } = this.#env
+    const { conversation: id, commit, device } = parseCommitNotice(m.body)
+    const pending = registry.findPending(id)
+    if (pending) {
+      if (pending.from === m.from) clone(pending, m.fromDevice)
+      return
+    }
+    const conversation = registry.find(id)
+    if (!conversation) {
+      if (contacts.isConfirmed(m.from)) this.#ask(m.from, id)
+      return
+    }
+    if (conversation.has(commit) || !mayFetch(conversation, m.from)) return
+    const named = device === m.fromDevice ? undefined : await certificates.get(device)
+    // the device in a notice only says where to look; it must belong to a member
+    if (named && mayFetch(conversation, named.accountId)) fetch(conversation, named.accountId, device, commit)
+    else fetch(conversation, m.from, m.fromDevice, commit)
+  }
+
+  /** Asks for an invitation to what we do not know, once in a while. */
+  #ask(peer: AccountUri, id: ConversationId): void {
+    const { clock, messages } = this.#env
+    const key = `${peer} ${id}`
+    const now = clock.now()
+    const last = this.#asked.get(key)
+    if (last !== undefined && now - last < ASK_INVITE_MS) return
+    this.#asked.delete(key)
+    for (const oldest of this.#asked.keys()) {
+      if (this.#asked.size < MAX_ASKED) break
+      this.#asked.delete(oldest)
+    }
+    this.#asked.set(key, now)
+    void messages.send(peer, { mime: MIME.invite, body: id }, { connectedOnly: true }).catch(() => {})
+  }
+
+  #asks(m: PeerMessage): void {
+    const { registry, messages, clock, mayFetch } = this.#env
+    const conversation = registry.find(parseConversationId(m.body.trim()))
+    if (!conversation || !mayFetch(conversation, m.from)) return
+    const body = printInvitation(conversation.id, conversation.mode, clock.wallTimeMs())
+    void messages.send(m.fromDevice, { mime: MIME.invitation, body }, { connectedOnly: true }).catch(() => {})
+  }
+
+  /**
+   * Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. Its own request for it may have
+   * been lost: the clone shows whether it is between us.
+   */
+  async #invites(m: PeerMessage): Promise<void> {
+    const { contacts, registry, accept } = this.#env
+    const { conversation, mode } = parseInvitation(m.body)
+    if (mode !== 0 || !contacts.isConfirmed(m.from) || registry.has(conversation)) return
+    try {
+      await accept(conversation, m.from)
+    } catch (error) {
+      if (!JamiError.is(error, 'ERR_LIMIT')) throw error
+      this.#tooMany.hit({ from: m.from })
+    }
+  }
+
+  async #displayed(m: PeerMessage): Promise<void> {
+    const { conversation: id, message } = parseDisplayed(m.body)
+    const conversation = this.#env.registry.find(id)
+    if (conversation) await this.#env.onDisplayed(conversation, m.from, message)
+  }
+
+  #types(m: PeerMessage): void {
+    const { conversation: id, active } = parseTyping(m.body)
+    const conversation = this.#env.registry.find(id)
+    if (conversation && this.#env.mayFetch(conversation, m.from)) this.#env.onTyping(id, m.from, active)
+  }
+}
