@@ -105,7 +105,8 @@ export class Marks {
     const out: MessageId[] = []
     const slices = new Slices(this.#clock, ROWS_AT_ONCE)
     for (const row of growth?.rows ?? []) {
-      if (slices.spend(1)) await slices.turn()
+      const turn = slices.spend(1)
+      if (turn) await turn
       const { author, oid: id } = this.#history.row(row)
       if (author === this.#own) out.push(id)
     }

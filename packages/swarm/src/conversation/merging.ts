@@ -18,7 +18,8 @@ export async function unknownOf(clock: Clock, history: History, commits: readonl
   const slices = new Slices(clock, COMMITS_AT_ONCE)
   for (const commit of commits) {
     if (!history.has(commit.oid)) out.push(commit)
-    if (slices.spend(1)) await slices.turn()
+    const turn = slices.spend(1)
+    if (turn) await turn
   }
   return out
 }
@@ -32,7 +33,8 @@ export async function joints(clock: Clock, history: History, commits: readonly N
   const slices = new Slices(clock, COMMITS_AT_ONCE)
   for (const { parents } of commits) {
     for (const parent of parents) if (history.has(parent)) out.add(parent)
-    if (slices.spend(1)) await slices.turn()
+    const turn = slices.spend(1)
+    if (turn) await turn
   }
   if (out.size > MAX_JOINTS) throw limitError('commits that a fetch builds on', out.size, MAX_JOINTS)
   return out

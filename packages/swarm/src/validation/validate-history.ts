@@ -63,7 +63,8 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
   const ancestry = new Ancestry((ancestor, of) => known?.has(ancestor) === true && known.has(of) && known.isAncestor(ancestor, of))
   for (const oid of order) {
     ancestry.add(oid, (lights.get(oid) as Light).parents)
-    if (slices.spend(1)) await slices.turn()
+    const turn = slices.spend(1)
+    if (turn) await turn
   }
   const treeOf = (oid: Oid) => lights.get(oid)?.tree ?? known?.info(oid)?.tree
   const readCommit = async (oid: Oid): Promise<Commit | undefined> => (lights.has(oid) ? commitAt(oid) : known?.commit(oid))
