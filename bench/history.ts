@@ -119,7 +119,11 @@ export async function history(people: People, run: Run): Promise<void> {
     const there = await a.head(conversation)
     const begin = performance.now()
     await b.start()
+    const started = performance.now() - begin
+    const first = b.heard(conversation, `${prefix}0`, { since: 0, timeoutMs: LONG_MS }).catch(() => undefined)
     const { atMs } = await caughtUp(b, conversation, prefix, count, there)
+    const firstMs = (await Promise.race([first, undefined]))?.atMs
+    say(`${b.kind}: announced after ${started.toFixed(0)} ms, first one shown after ${firstMs === undefined ? 'none' : (firstMs - begin).toFixed(0)} ms, last one after ${(atMs - begin).toFixed(0)} ms`)
     await loops.took(`catching up ${count}`, b)
     await loops.took(`serving ${count}`, a)
     return atMs - begin
@@ -224,7 +228,7 @@ function open({ a, conversation }: Couple, loops: Loops, note: (text: string) =>
   for (const one of with_) loops.add('starting with the long history', one)
   const heap = (of: Opened[]) => quantile(of.map(({ heapMb }) => heapMb), 0.5)
   figure('history.open_100000', 'ms', with_.map(({ startMs }) => startMs), note('start of a node with such a conversation; targets 1,500 ms and 60 MB more than an empty one'), {
-    heap_mb_more: round(heap(with_) - heap(without)), empty_ms: round(quantile(without.map(({ startMs }) => startMs), 0.5)), loop_delay_max_ms: round(Math.max(...with_.map(({ maxMs }) => maxMs))),
+    heap_mb_more: round(heap(with_) - heap(without)), empty_ms: round(quantile(without.map(({ startMs }) => startMs), 0.5)), loop_delay_max_ms: round(Math.max(...with_.map(({ maxMs }) => maxMs))), loop_busy_max_ms: round(Math.max(...with_.map(({ ownMs }) => ownMs))),
   })
   figure('history.page_100000', 'ms', with_.map(({ pageMs }) => pageMs), note('the newest 50 messages after the start; target at most 50'))
 }

@@ -6,7 +6,7 @@ export { argumentError, closedError, codecError, JamiError, type JamiErrorOption
 export { consoleLogger, lineLogger, silentLogger } from './logger.ts'
 export { abandonable, abortError, type Deferred, deferred, delay, throwIfAborted, withOp } from './operation.ts'
 export { AsyncQueue } from './queue.ts'
-export { Slices } from './slices.ts'
+export { inSlices, Slices } from './slices.ts'
 export { LinkedSignal, withSignals } from './signals.ts'
 export { SummedWarning } from './summed-warning.ts'
 export { Tasks } from './tasks.ts'

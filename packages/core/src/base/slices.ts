@@ -22,3 +22,12 @@ export class Slices {
     return this.#clock.track(new Promise<void>((resolve) => setImmediate(resolve)))
   }
 }
+
+/** Runs work that comes to rest (`yield`) where a turn of the event loop is due. */
+export async function inSlices<T>(clock: Pick<Clock, 'track'>, work: Generator<void, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next()
+    if (done) return value
+    await clock.track(new Promise<void>((resolve) => setImmediate(resolve)))
+  }
+}

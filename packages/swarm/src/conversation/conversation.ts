@@ -17,7 +17,7 @@ import { validateHistory } from '../validation/validate-history.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { Members } from './members.ts'
-import { bestBases, joints, mergeTrees } from './merging.ts'
+import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
 import { entryOf } from './reading.ts'
 import { SentKeys } from './sent-keys.ts'
 import { type Draft, emptyFile, Writer } from './writer.ts'
@@ -65,13 +65,13 @@ export class Conversation {
   #ended = false
 
   private constructor(env: ConversationEnv, id: ConversationId, repo: Repository) {
-    const { storage, prefix, identity, files } = env
+    const { clock, storage, prefix, identity, files } = env
     this.#env = env
     this.id = id
     this.#repo = repo
     this.#members = new Members(repo)
-    this.#marks = new Marks({ history: repo, storage, prefix: `${prefix}/marks/`, own: identity.accountId })
-    this.#handled = new Handled({ history: repo, storage, key: `${prefix}/handled`, own: identity.accountId })
+    this.#marks = new Marks({ clock, history: repo, storage, prefix: `${prefix}/marks/`, own: identity.accountId })
+    this.#handled = new Handled({ clock, history: repo, storage, key: `${prefix}/handled`, own: identity.accountId })
     this.#keys = new SentKeys(files)
     this.#writer = new Writer(env)
   }
@@ -335,12 +335,13 @@ export class Conversation {
    */
   async receive(head: Oid, pack: ReceivedPack): Promise<(Change & { merged: boolean }) | undefined> {
     if (this.#repo.has(head)) return undefined
+    const { clock } = this.#env
     const validated = await validateHistory(this.#env, { conversation: this.id, head, pack, known: this.#repo })
     return this.#exclusive(async () => {
-      const commits = validated.commits.filter(({ oid }) => !this.#repo.has(oid)) // others may have brought them meanwhile
-      const theirs = commits.find(({ oid }) => oid === head)
+      const commits = await unknownOf(clock, this.#repo, validated.commits) // others may have brought them meanwhile
+      const theirs = commits.findLast(({ oid }) => oid === head)
       if (!theirs) return undefined
-      const common = joints(this.#repo, commits)
+      const common = await joints(clock, this.#repo, commits)
       const ours = this.#headInfo()
       const received = { received: pack, used: validated.used }
       if (common.has(ours.oid)) return { ...(await this.#advance({ commits, pack: received, head })), merged: false }

@@ -75,4 +75,17 @@ describe('commits that somebody has', () => {
     if (growth) covered.grow(growth)
     expect([covered.floor, covered.extra]).toEqual([100_000, 0])
   })
+
+  it('whatever walks over a whole history comes to rest on the way', () => {
+    const parents = Array.from({ length: 100_000 }, (_, at) => (at === 0 ? [] : [at - 1]))
+    const rests = (work: Generator<void, unknown>) => {
+      let count = 0
+      while (!work.next().done) count++
+      return count
+    }
+    const covered = new Covered(historyOf(parents), undefined, () => true)
+    expect(rests(new Covered(historyOf(parents), undefined).growing('c99999'))).toBeGreaterThanOrEqual(10)
+    expect(rests(covered.settling())).toBeGreaterThanOrEqual(10)
+    expect(covered.floor).toBe(100_000)
+  })
 })

@@ -4,6 +4,9 @@
 import type { CommitInfo, History } from '../repo/types.ts'
 import type { Oid } from '../repo/object.ts'
 
+/** Rows that are walked over between two turns of the event loop: about 10 ms. */
+const ROWS_AT_ONCE = 8_000
+
 /** What is kept of the set between runs. */
 export interface CoveredState {
   /** Commits of the set that no other one of it builds on. */
@@ -35,10 +38,17 @@ export class Covered {
     const rows = new Set<number>()
     for (const head of this.#heads) {
       const row = history.info(head)?.row
-      if (row !== undefined) this.#below(row, rows, new Set())
+      if (row !== undefined) for (const _ of this.#below(row, rows, new Set()));
     }
     for (const row of rows) this.#above.add(row)
-    this.#rise()
+  }
+
+  /** Takes in what is self-evident from the start; it comes to rest where another turn of the event loop is due. */
+  *settling(): Generator<void, void> {
+    for (let more = true; more; ) {
+      more = this.#rise(this.#floor + ROWS_AT_ONCE)
+      if (more) yield
+    }
   }
 
   has(row: number): boolean {
@@ -58,6 +68,15 @@ export class Covered {
 
   /** What the set gains with known commits; nothing is changed. Undefined when all are in already. */
   growth(...oids: readonly Oid[]): Growth | undefined {
+    const growing = this.growing(...oids)
+    for (;;) {
+      const { done, value } = growing.next()
+      if (done) return value
+    }
+  }
+
+  /** The same for many: comes to rest where another turn of the event loop is due. */
+  *growing(...oids: readonly Oid[]): Generator<void, Growth | undefined> {
     const rows = new Set<number>()
     const met = new Set<Oid>()
     const added: Oid[] = []
@@ -65,32 +84,43 @@ export class Covered {
     const found = oids.map((oid) => this.#history.info(oid)).filter((info) => info !== undefined).sort((a, b) => b.row - a.row)
     for (const { oid, row } of found) if (!rows.has(row) && !this.has(row)) {
       added.push(oid)
-      this.#below(row, rows, met)
+      yield* this.#below(row, rows, met)
     }
     if (rows.size === 0) return undefined
     return { rows: [...rows].sort((a, b) => a - b), heads: [...[...this.#heads].filter((head) => !met.has(head)), ...added] }
   }
 
   /** What to keep so that the set has grown. */
-  stateWith(growth: Growth): CoveredState {
-    const added = new Set(growth.rows)
+  stateWith({ rows, heads }: Growth): CoveredState {
     let floor = this.#floor
-    while (floor < this.#history.rows && (this.#above.has(floor) || added.has(floor) || this.#selfEvident(this.#history.row(floor)))) floor++
-    return { heads: growth.heads, floor, at: floor > 0 ? this.#history.row(floor - 1).oid : undefined }
+    for (let next = 0; floor < this.#history.rows; floor++) {
+      while (next < rows.length && (rows[next] as number) < floor) next++
+      if (rows[next] !== floor && !this.#isNext(floor)) break
+    }
+    return { heads, floor, at: floor > 0 ? this.#history.row(floor - 1).oid : undefined }
   }
 
-  grow(growth: Growth): void {
-    for (const row of growth.rows) if (row >= this.#floor) this.#above.add(row)
-    this.#heads = new Set(growth.heads)
+  grow({ rows, heads }: Growth): void {
+    for (const row of rows) {
+      if (row === this.#floor) this.#floor++ // most of them, so that a long chain costs no set
+      else if (row > this.#floor) this.#above.add(row)
+    }
+    this.#heads = new Set(heads)
     this.#rise()
   }
 
-  #rise(): void {
-    while (this.#floor < this.#history.rows && (this.#above.has(this.#floor) || this.#selfEvident(this.#history.row(this.#floor)))) this.#above.delete(this.#floor++)
+  #isNext(row: number): boolean {
+    return this.#above.has(row) || this.#selfEvident(this.#history.row(row))
+  }
+
+  /** False when the floor is where it belongs. */
+  #rise(limit = Number.POSITIVE_INFINITY): boolean {
+    while (this.#floor < limit && this.#floor < this.#history.rows && this.#isNext(this.#floor)) this.#above.delete(this.#floor++)
+    return this.#floor >= limit
   }
 
   /** Adds the rows of a commit and its ancestors that are not in; `met` gets the commits of the set that they build on. */
-  #below(start: number, rows: Set<number>, met: Set<Oid>): void {
+  *#below(start: number, rows: Set<number>, met: Set<Oid>): Generator<void, void> {
     const open = [start]
     while (open.length > 0) {
       const row = open.pop() as number
@@ -100,6 +130,7 @@ export class Covered {
         continue
       }
       rows.add(row)
+      if (rows.size % ROWS_AT_ONCE === 0) yield
       open.push(...this.#history.row(row).parents)
     }
   }

@@ -1,11 +1,12 @@
 // What the program has handled: in the order of arrival, durable in groups, again after a crash, nothing lost by a full disk.
+import { ManualClock } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { memoryFiles } from '../../test/memory.ts'
 import { Rows } from '../../test/rows.ts'
 import { Handled } from './handled.ts'
 
 async function handledOver(rows: Rows, storage = memoryFiles()) {
-  const handled = new Handled({ history: rows.history, storage, key: 'c/handled', own: 'me' as never })
+  const handled = new Handled({ clock: new ManualClock(), history: rows.history, storage, key: 'c/handled', own: 'me' as never })
   await handled.load()
   return { handled, storage, open: () => [...handled.open()].map(({ oid }) => oid) }
 }

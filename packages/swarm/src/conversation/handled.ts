@@ -1,14 +1,15 @@
 // What the account's program has handled, durable in groups: acknowledgements that come while one is being written share the next write. At
 // least once, in the order of arrival; a crash repeats at most what was not acknowledged yet. Proof: conversation/handled.test.ts.
 import { asMap, decodeMsgpack, encodeMsgpack } from '@jamikit/core/codec'
-import { type Deferred, deferred } from '@jamikit/core/base'
-import type { AccountUri, Storage } from '@jamikit/core/contracts'
+import { type Deferred, deferred, inSlices } from '@jamikit/core/base'
+import type { AccountUri, Clock, Storage } from '@jamikit/core/contracts'
 import type { Oid } from '../repo/object.ts'
 import type { CommitInfo, History } from '../repo/types.ts'
 import { Covered } from './covered.ts'
 import { readState, stateInput } from './marks.ts'
 
 export class Handled {
+  readonly #clock: Pick<Clock, 'track'>
   readonly #history: History
   readonly #storage: Storage
   readonly #key: string
@@ -17,7 +18,8 @@ export class Handled {
   readonly #waiting: { oid: Oid; done: Deferred<void> }[] = [] // bounded by the caller's own calls
   #writing: Promise<void> | undefined
 
-  constructor(env: { history: History; storage: Storage; key: string; own: AccountUri }) {
+  constructor(env: { clock: Pick<Clock, 'track'>; history: History; storage: Storage; key: string; own: AccountUri }) {
+    this.#clock = env.clock
     this.#history = env.history
     this.#storage = env.storage
     this.#key = env.key
@@ -27,8 +29,12 @@ export class Handled {
 
   /** @throws ERR_CODEC when the record cannot be read: then everything comes again */
   async load(): Promise<void> {
-    const bytes = await this.#storage.get(this.#key)
-    if (bytes) this.#set = new Covered(this.#history, readState(asMap(decodeMsgpack(bytes), 'handled')), this.#own)
+    try {
+      const bytes = await this.#storage.get(this.#key)
+      if (bytes) this.#set = new Covered(this.#history, readState(asMap(decodeMsgpack(bytes), 'handled')), this.#own)
+    } finally {
+      await inSlices(this.#clock, this.#set.settling())
+    }
   }
 
   /** Commits of others that were not handled, in the order of arrival, parents first. Continues with what arrives meanwhile. */
@@ -54,7 +60,7 @@ export class Handled {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0)
       try {
-        const growth = this.#set.growth(...group.map(({ oid }) => oid))
+        const growth = await inSlices(this.#clock, this.#set.growing(...group.map(({ oid }) => oid)))
         if (growth) {
           await this.#storage.batch([{ key: this.#key, value: encodeMsgpack(stateInput(this.#set.stateWith(growth))) }])
           this.#set.grow(growth)

@@ -1,4 +1,5 @@
 // Who has what: ancestors of what was told, also when it was told before the commit came; kept for each member, disk before memory.
+import { ManualClock } from '@jamikit/core/testing'
 import { memoryFiles } from '../../test/memory.ts'
 import { describe, expect, it } from 'vitest'
 import { Rows } from '../../test/rows.ts'
@@ -8,7 +9,7 @@ const me = 'me' as never
 const bob = 'b'.repeat(40) as never
 
 async function marksOver(rows: Rows, storage = memoryFiles()) {
-  const marks = new Marks({ history: rows.history, storage, prefix: 'c/marks/', own: me })
+  const marks = new Marks({ clock: new ManualClock(), history: rows.history, storage, prefix: 'c/marks/', own: me })
   expect(await marks.load()).toEqual([])
   return { marks, storage }
 }
@@ -75,10 +76,10 @@ describe('marks', () => {
   it('a damaged record costs its member, and is reported', async () => {
     const storage = memoryFiles()
     const rows = new Rows({ oid: '0', author: 'me' })
-    const good = new Marks({ history: rows.history, storage, prefix: 'c/marks/', own: me })
+    const good = new Marks({ clock: new ManualClock(), history: rows.history, storage, prefix: 'c/marks/', own: me })
     await good.note(bob, '0', 'sent', 5)
     await storage.batch([{ key: `c/marks/${'a'.repeat(40)}`, value: Uint8Array.of(0xc1) }])
-    const again = new Marks({ history: rows.history, storage, prefix: 'c/marks/', own: me })
+    const again = new Marks({ clock: new ManualClock(), history: rows.history, storage, prefix: 'c/marks/', own: me })
     expect(await again.load()).toHaveLength(1)
     expect(again.statusOf('0' as never, bob)).toEqual({ status: 'sent', timeMs: 5 })
   })

@@ -2,7 +2,8 @@
 // record for each member. Marks for commits that are not here yet are kept until they come.
 // docs/protocol/04 §5.6. Proof: conversation/marks.test.ts.
 import { asArray, asInt, asMap, asString, decodeMsgpack, encodeMsgpack, type MsgpackInput, type MsgpackValue } from '@jamikit/core/codec'
-import type { AccountUri, MessageId, Storage } from '@jamikit/core/contracts'
+import { inSlices, Slices } from '@jamikit/core/base'
+import type { AccountUri, Clock, MessageId, Storage } from '@jamikit/core/contracts'
 import type { Oid } from '../repo/object.ts'
 import type { History } from '../repo/types.ts'
 import { Covered, type CoveredState } from './covered.ts'
@@ -13,6 +14,8 @@ const KINDS: readonly MarkKind[] = ['sent', 'displayed']
 const MAX_AHEAD = 8
 /** Heads of one set that are kept. */
 const MAX_HEADS = 64
+/** Rows that are looked at between two turns of the event loop. */
+const ROWS_AT_ONCE = 8_000
 
 interface Mark {
   readonly set: Covered
@@ -23,6 +26,7 @@ interface Mark {
 }
 
 export class Marks {
+  readonly #clock: Clock
   readonly #history: History
   readonly #storage: Storage
   readonly #prefix: string
@@ -31,7 +35,8 @@ export class Marks {
   #queue: Promise<unknown> = Promise.resolve()
 
   /** @param prefix of the records, one for each member */
-  constructor(env: { history: History; storage: Storage; prefix: string; own: AccountUri }) {
+  constructor(env: { clock: Clock; history: History; storage: Storage; prefix: string; own: AccountUri }) {
+    this.#clock = env.clock
     this.#history = env.history
     this.#storage = env.storage
     this.#prefix = env.prefix
@@ -87,7 +92,7 @@ export class Marks {
       this.#members.set(member, marks)
       return []
     }
-    const growth = mark.set.growth(oid)
+    const growth = await inSlices(this.#clock, mark.set.growing(oid))
     if (!growth && !mark.ahead.includes(oid)) return []
     const state = growth ? mark.set.stateWith(growth) : mark.state
     const ahead = mark.ahead.filter((other) => other !== oid)
@@ -98,7 +103,10 @@ export class Marks {
     mark.ahead = ahead
     this.#members.set(member, marks)
     const out: MessageId[] = []
+    const slices = new Slices(this.#clock, ROWS_AT_ONCE)
     for (const row of growth?.rows ?? []) {
+      const turn = slices.spend(1)
+      if (turn) await turn
       const { author, oid: id } = this.#history.row(row)
       if (author === this.#own) out.push(id)
     }

@@ -9,24 +9,40 @@ import { type GitObject, objectId, type Oid } from '../repo/object.ts'
 import { flatten } from '../repo/repository.ts'
 import { mergePaths, virtualBase } from '../sync/merge.ts'
 import { MAX_JOINTS } from '../defaults.ts'
-import { bestBases, joints, mergeTrees } from './merging.ts'
+import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
 
 const commit = (parents: string[]) => ({ oid: 'new', tree: 't', parents, timeS: 0, author: 'a' as never, device: 'd' as never })
 
 describe('where they meet', () => {
-  it('at the known parents of the new commits, of which those are bases that no other one builds on', () => {
+  it('at the known parents of the new commits, of which those are bases that no other one builds on', async () => {
     const rows = new Rows({ oid: '0' }, { oid: '1' }, { oid: '2', parents: ['0'] }, { oid: '3', parents: ['1', '2'] })
     const up: Record<string, string[]> = { '0': ['0', '1', '2', '3'], '1': ['1', '3'], '2': ['2', '3'], '3': ['3'] }
     const history = Object.assign(rows.history, { isAncestor: (a: string, of: string) => up[a]?.includes(of) === true })
-    const common = joints(history, [commit(['0', 'unknown']), commit(['1', '2'])])
+    const common = await joints(new ManualClock(), history, [commit(['0', 'unknown']), commit(['1', '2'])])
     expect([...common].sort()).toEqual(['0', '1', '2'])
     expect(bestBases(history, common).sort()).toEqual(['1', '2'])
   })
 
-  it('in more places than a fetch may have is refused', () => {
+  it('a fetch of a long history is looked through in slices, and only what is not here is left', async () => {
+    const history = new Rows({ oid: '0' }).history
+    const commits = Array.from({ length: 20_000 }, (_, i) => ({ ...commit([i === 0 ? '0' : `new ${i - 1}`]), oid: i === 7 ? '0' : `new ${i}` }))
+    let turns = 0
+    let over = false
+    const turn = () => {
+      turns++
+      if (!over) setImmediate(turn)
+    }
+    setImmediate(turn)
+    expect(await unknownOf(new ManualClock(), history, commits)).toHaveLength(commits.length - 1)
+    expect([...(await joints(new ManualClock(), history, commits))]).toEqual(['0'])
+    over = true
+    expect(turns).toBeGreaterThanOrEqual(8)
+  })
+
+  it('in more places than a fetch may have is refused', async () => {
     const rows = new Rows()
     for (let i = 0; i <= MAX_JOINTS; i++) rows.add({ oid: `${i}` })
-    expect(() => joints(rows.history, Array.from({ length: MAX_JOINTS + 1 }, (_, i) => commit([`${i}`])))).toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
+    await expect(joints(new ManualClock(), rows.history, Array.from({ length: MAX_JOINTS + 1 }, (_, i) => commit([`${i}`])))).rejects.toThrow(expect.objectContaining({ code: 'ERR_LIMIT' }))
   })
 })
 

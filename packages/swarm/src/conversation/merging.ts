@@ -1,7 +1,7 @@
 // Where a fetched history meets ours, and the tree of the merge: by path, from what differs, never from whole trees.
 // docs/protocol/04 §4.6. Proof: conversation/merging.test.ts, sync/merge.test.ts (rules by brute force).
 import { limitError, Slices } from '@jamikit/core/base'
-import type { BaseEnv } from '@jamikit/core/contracts'
+import type { BaseEnv, Clock } from '@jamikit/core/contracts'
 import { MAX_ENTRIES_PER_COMMIT, MAX_JOINTS, MAX_MERGE_BASES } from '../defaults.ts'
 import { editTree } from '../repo/edit-tree.ts'
 import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
@@ -9,13 +9,33 @@ import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
 import { mergePaths, virtualBase } from '../sync/merge.ts'
 import { Budget, Trees } from '../validation/trees.ts'
 
+/** Commits that are looked up between two turns of the event loop. */
+const COMMITS_AT_ONCE = 4_000
+
+/** Those that are not here yet. */
+export async function unknownOf(clock: Clock, history: History, commits: readonly NewCommit[]): Promise<NewCommit[]> {
+  const out: NewCommit[] = []
+  const slices = new Slices(clock, COMMITS_AT_ONCE)
+  for (const commit of commits) {
+    if (!history.has(commit.oid)) out.push(commit)
+    const turn = slices.spend(1)
+    if (turn) await turn
+  }
+  return out
+}
+
 /**
  * Commits of ours that new ones build on. All that we have is below our head: they are the common ancestors, and when our head is one of
  * them nothing of ours is missing there. @throws ERR_LIMIT
  */
-export function joints(history: History, commits: readonly NewCommit[]): Set<Oid> {
+export async function joints(clock: Clock, history: History, commits: readonly NewCommit[]): Promise<Set<Oid>> {
   const out = new Set<Oid>()
-  for (const { parents } of commits) for (const parent of parents) if (history.has(parent)) out.add(parent)
+  const slices = new Slices(clock, COMMITS_AT_ONCE)
+  for (const { parents } of commits) {
+    for (const parent of parents) if (history.has(parent)) out.add(parent)
+    const turn = slices.spend(1)
+    if (turn) await turn
+  }
   if (out.size > MAX_JOINTS) throw limitError('commits that a fetch builds on', out.size, MAX_JOINTS)
   return out
 }

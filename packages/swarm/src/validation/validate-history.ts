@@ -61,7 +61,11 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
   const trees = new Trees(reader, slices, new Budget('tree entries looked at in one fetch', MAX_ENTRIES_PER_FETCH))
   const authors = new Authors(env.crypto, trees)
   const ancestry = new Ancestry((ancestor, of) => known?.has(ancestor) === true && known.has(of) && known.isAncestor(ancestor, of))
-  for (const oid of order) ancestry.add(oid, (lights.get(oid) as Light).parents)
+  for (const oid of order) {
+    ancestry.add(oid, (lights.get(oid) as Light).parents)
+    const turn = slices.spend(1)
+    if (turn) await turn
+  }
   const treeOf = (oid: Oid) => lights.get(oid)?.tree ?? known?.info(oid)?.tree
   const readCommit = async (oid: Oid): Promise<Commit | undefined> => (lights.has(oid) ? commitAt(oid) : known?.commit(oid))
   const authorOf = async (oid: Oid, commit: Commit): Promise<AccountUri> =>
