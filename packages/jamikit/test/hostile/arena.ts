@@ -145,6 +145,7 @@ export class Arena {
       await until('messages of the honest contact', () => this.#victim.ended !== undefined || [...this.#open.values()].every((atMs) => atMs > saidLast), 5000)
     } catch {
       this.#slowestMs = Math.max(this.#slowestMs, performance.now() - Math.min(...this.#open.values()))
+      if (process.env.JAMIKIT_HOSTILE_SHOW) process.stderr.write(`DEBUG ${JSON.stringify(await this.#victim.ask('state'))}\nDEBUG ${JSON.stringify(await this.#friend.ask('state'))}\n`)
     }
     if (this.#victim.ended !== undefined) return wrong(`the process ended: ${this.#victim.ended}`)
     const honestMs = this.#slowestMs

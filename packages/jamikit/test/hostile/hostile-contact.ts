@@ -46,6 +46,8 @@ export class HostileContact {
   readonly asked = new Map<Oid, number>()
   readonly #raw: RawPeer[] = []
   victimDevice = '' as DeviceId
+  /** A long one that the node has. */
+  history: (Story & { id: Oid }) | undefined
 
   private constructor(arena: Arena, node: JamiNode, base: BaseEnv, parts: { env: ConversationsEnv; dht: Dht; connections: ConnectionManager }) {
     this.arena = arena
@@ -74,9 +76,14 @@ export class HostileContact {
         connections: (env) => {
           const manager = ice()(env)
           const handle = manager.handle.bind(manager)
+          const taken = (name: string) => (self?.serves(name.slice(-40)) ? self : undefined)
           manager.handle = (scheme, handler) => handle(scheme, scheme !== 'git' ? handler : {
-            ...handler, accept: (name, peer) => self !== undefined && self.#served.has(name.slice(-40)) ? true : handler.accept(name, peer),
-            open: (channel) => (self !== undefined && self.#served.has(channel.name.slice(-40)) ? void self.#serve(channel).catch(() => channel.abort()) : handler.open(channel)),
+            ...handler, accept: (name, peer) => taken(name) !== undefined || handler.accept(name, peer),
+            open: (channel) => {
+              const by = taken(channel.name)
+              if (by) void by.#serve(channel).catch(() => channel.abort())
+              else handler.open(channel)
+            },
           })
           parts.connections = manager
           return manager
@@ -155,6 +162,10 @@ export class HostileContact {
   /** From now on whoever fetches this conversation from us gets this head, and this pack, or what `send` writes. */
   serve(id: Oid, head: Oid, what: Uint8Array | Served['send']): void {
     this.#served.set(id, { head, send: typeof what === 'function' ? what : (write) => sendBand(write, what) })
+  }
+
+  serves(id: Oid): boolean {
+    return this.#served.has(id)
   }
 
   /** Tells the node of a head. */

@@ -72,16 +72,19 @@ async function start(): Promise<Record<string, unknown>> {
       say({ event: 'heard', n: Number(text[1]), saidMs, atMs, waitedMs: loop.waitedMs(saidMs, atMs) })
     })
     // a protocol whose function never reads
-    account.channels.handle('blocked', () => {})
+    account.channels.handle('blocked', () => {
+      blocked++
+    })
   }
   await account.ready({ timeoutMs: 30_000 })
   return { hub, uri: account.uri, udp: portOf(own), openMs, readyMs: nowMs() - startedMs }
 }
 
 let hostileToo = false
+let blocked = 0
 const accepted = new Set<string>()
 
-const commands: Record<string, (line: { uri?: string; everyMs?: number; fromMs?: number; toMs?: number }) => unknown> = {
+const commands: Record<string, (line: { uri?: string; everyMs?: number; fromMs?: number; toMs?: number; id?: number }) => unknown> = {
   /** Whose requests are accepted; `*` for anybody's. */
   accept: ({ uri = '' }) => (uri === '*' ? (hostileToo = true) : accepted.add(uri)),
   befriend: async ({ uri = '' }) => {
@@ -115,7 +118,8 @@ const commands: Record<string, (line: { uri?: string; everyMs?: number; fromMs?:
     }
     return { bytes: heapBytes(), ...process.memoryUsage() }
   },
-  state: () => ({ contacts: account.contacts.list().map(({ uri, confirmed }) => ({ uri, confirmed })), conversations: account.conversations.list().length, requests: account.contacts.requests().length, dht: node.dht.status().ipv4 }),
+  counts: () => ({ blocked, links: node.accounts.list().length }),
+  state: () => ({ contacts: account.contacts.list().map(({ uri, confirmed }) => ({ uri, confirmed })), conversations: account.conversations.list().length, heads: account.conversations.list().map((c) => [c.id.slice(0, 8), c.head?.slice(0, 8), c.ready]), requests: account.contacts.requests().length, dht: node.dht.status().ipv4 }),
   end: async () => {
     await node.close({ graceMs: 0 })
     setImmediate(() => process.exit(0))

@@ -5,12 +5,14 @@ import { expect, it } from 'vitest'
 import { Arena } from '../hostile/arena.ts'
 import { historyAttacks } from '../hostile/contact-attacks.ts'
 import { HostileContact } from '../hostile/hostile-contact.ts'
+import { linkAttacks } from '../hostile/link-attacks.ts'
 
 it('hostile-contact: a node lives through everything that a contact can send', async () => {
   const arena = await Arena.open()
   const hostile = await HostileContact.join(arena)
   try {
     await arena.begin()
+    await arena.run(linkAttacks, hostile)
     await arena.run(historyAttacks, hostile)
     console.log(arena.table())
     expect(arena.broken).toEqual([])
