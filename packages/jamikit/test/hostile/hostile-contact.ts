@@ -216,11 +216,12 @@ export class HostileContact {
     const victim = await this.env.certificates.get(this.victimDevice)
     if (!victim) throw new Error('the certificate of the node is not here')
     const to = { deviceId: this.victimDevice, privateKey: { pem: '', publicKey: victim.chain[0].publicKey } } as never
-    const connection = await raw.connect(to, 1 + this.base.random.below(2 ** 50))
+    const connection = await Promise.race([raw.connect(to, 1 + this.base.random.below(2 ** 50)), wait(5000).then(() => Promise.reject(new Error('no answer to a request to connect')))])
     const { socket, over } = raw.secure(connection)
     await new Promise<void>((resolve, reject) => {
       socket.once('secure', () => resolve())
       over.then((how) => reject(new Error(`the link ended before it was up: ${how}`)))
+      void wait(5000).then(() => reject(new Error('no TLS within 5 s')))
     })
     socket.pause()
     return { socket, connection, over }

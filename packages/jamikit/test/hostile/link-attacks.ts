@@ -77,6 +77,7 @@ export const linkAttacks: readonly Contact[] = [
       if (!history) return 'no history'
       let bytes = 0
       let refused = 0
+      const opened: Channel[] = []
       await Promise.all(Array.from({ length: 4 }, async () => {
         for (let i = 0; i < (FULL ? 200 : 30); i++) {
           const channel = await open(h, `git://${h.victimDevice}/${history.id}`).catch(() => undefined)
@@ -84,6 +85,7 @@ export const linkAttacks: readonly Contact[] = [
             refused++
             continue
           }
+          opened.push(channel)
           await channel.write(concatBytes(pkt(`git-upload-pack /${history.id}\0host=${h.victimDevice}\0`), pkt(`want ${history.head} side-band-64k\n`), FLUSH, pkt('done\n')))
           for await (const piece of channel) {
             bytes += piece.length
@@ -92,6 +94,7 @@ export const linkAttacks: readonly Contact[] = [
           channel.abort()
         }
       }).map((work) => Promise.race([work.catch(() => {}), wait(6000)])))
+      for (const channel of opened) channel.abort()
       return { bytes, refused }
     },
   },
@@ -188,27 +191,6 @@ export const linkAttacks: readonly Contact[] = [
     },
   },
   {
-    name: 'one link after the other', async run(h) {
-      const links = []
-      for (let i = 0; i < 8; i++) links.push(await h.bareLink())
-      await wait(500)
-      for (const { socket } of links) socket.destroy()
-      return { links: links.length }
-    },
-  },
-  {
-    name: 'requests to connect without an end', async run(h) {
-      const victim = await h.env.certificates.get(h.victimDevice)
-      const leaf = victim?.chain[0]
-      if (!leaf) return 'no certificate'
-      const put = (key: ReturnType<typeof peerKey>, value: DhtPut) => h.dht.put(key, value).then(({ cancel }) => cancel(), () => {})
-      await Promise.race([wait(4000), Promise.all(Array.from({ length: FULL ? 2000 : 300 }, (_, i) => put(peerKey(h.victimDevice), {
-        data: encodePeerRequest({ id: 1e6 + i, isAnswer: false, connType: '', iceMessage: `${i}\npassword${i}\nF 1 TCP 1 127.0.0.1 9 typ host tcptype active\n` }), userType: USER_TYPE, sign: h.identity.privateKey, encryptTo: leaf.publicKey,
-      })))])
-      return undefined
-    },
-  },
-  {
     name: '300 times the same request under new ids', async run(h) {
       const victim = await h.env.certificates.get(h.victimDevice)
       const leaf = victim?.chain[0]
@@ -274,6 +256,27 @@ export const linkAttacks: readonly Contact[] = [
       await h.feed(story, head, encodePack([...story.objects].filter(([oid]) => !known.has(oid)).map(([, object]) => object)), 1000)
       const taken = await h.pull(Object.assign(story, { head: before }))
       return { taken: taken === head }
+    },
+  },
+  {
+    name: 'one link after the other', async run(h) {
+      const links = []
+      for (let i = 0; i < 8; i++) links.push(await h.bareLink())
+      await wait(500)
+      for (const { socket } of links) socket.destroy()
+      return { links: links.length }
+    },
+  },
+  {
+    name: 'requests to connect without an end', async run(h) {
+      const victim = await h.env.certificates.get(h.victimDevice)
+      const leaf = victim?.chain[0]
+      if (!leaf) return 'no certificate'
+      const put = (key: ReturnType<typeof peerKey>, value: DhtPut) => h.dht.put(key, value).then(({ cancel }) => cancel(), () => {})
+      await Promise.race([wait(4000), Promise.all(Array.from({ length: FULL ? 2000 : 300 }, (_, i) => put(peerKey(h.victimDevice), {
+        data: encodePeerRequest({ id: 1e6 + i, isAnswer: false, connType: '', iceMessage: `${i}\npassword${i}\nF 1 TCP 1 127.0.0.1 9 typ host tcptype active\n` }), userType: USER_TYPE, sign: h.identity.privateKey, encryptTo: leaf.publicKey,
+      })))])
+      return undefined
     },
   },
 ]

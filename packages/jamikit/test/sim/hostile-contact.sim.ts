@@ -9,12 +9,15 @@ import { linkAttacks } from '../hostile/link-attacks.ts'
 
 it('hostile-contact: a node lives through everything that a contact can send', async () => {
   const arena = await Arena.open()
+  const usual = await arena.restart()
   const hostile = await HostileContact.join(arena)
   try {
     await arena.begin()
-    await arena.run(linkAttacks, hostile)
     await arena.run(historyAttacks, hostile)
-    console.log(arena.table())
+    await arena.run(linkAttacks, hostile)
+    const after = await arena.restart()
+    console.log(`${arena.table()}\nrestart: before ${JSON.stringify(usual)}, after ${JSON.stringify(after)}`)
+    expect(after.openMs).toBeLessThan(2 * usual.openMs + 1000)
     expect(arena.broken).toEqual([])
   } finally {
     await hostile.close()

@@ -89,13 +89,12 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
 
   const commits: NewCommit[] = []
   const running: Promise<NewCommit>[] = []
-  const one = async (oid: Oid): Promise<NewCommit> => {
-    const commit = await commitAt(oid)
+  const one = async (oid: Oid, commit: Commit): Promise<NewCommit> => {
     const author = await explained(oid, () => validateCommit(context, oid, commit))
     return { oid, tree: commit.tree, parents: commit.parents, timeS: commit.committerTimeS, author: author.uri, device: commit.device }
   }
   for (const oid of order) {
-    const work = one(oid)
+    const work = one(oid, await commitAt(oid)) // read in turn: only what waits for a signature is under way at the same time
     work.catch(() => {}) // reported in its turn
     running.push(work)
     if (running.length >= VALIDATIONS_AT_ONCE) commits.push(await (running.shift() as Promise<NewCommit>))
