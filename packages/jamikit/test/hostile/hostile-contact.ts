@@ -42,6 +42,8 @@ export class HostileContact {
   readonly base: BaseEnv
   readonly #connections: ConnectionManager
   readonly #served = new Map<string, Served>()
+  /** Announcements that had no channel. */
+  unsaid = 0
   /** Packs asked for, by head. */
   readonly asked = new Map<Oid, number>()
   readonly #raw: RawPeer[] = []
@@ -183,8 +185,16 @@ export class HostileContact {
         over = true
       }
     })
-    await this.announce(story.id, head)
-    await until('the node takes what it was announced', () => over, limitMs)
+    let due = 0
+    await until('the node takes what it was announced', async () => {
+      if (!over && performance.now() > due) {
+        due = performance.now() + 1000
+        if (!(await this.announce(story.id, head))) this.unsaid++
+      }
+      return over
+    }, limitMs).catch((error: unknown) => {
+      throw new Error(`${String(error)}; ${this.asked.get(head) ?? 0} packs asked for, ${this.unsaid} announcements did not leave`)
+    })
     await wait(settleMs)
   }
 
