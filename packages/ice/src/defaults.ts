@@ -44,6 +44,8 @@ export const ACCEPT_TIMEOUT_MS = 2_500
 export const CHANNEL_TIMEOUT_MS = 20_000
 /** Bytes that one message costs beside its payload, wherever messages wait. */
 export const MESSAGE_OVERHEAD_BYTES = 256
+/** What readers of a link take between two turns of the event loop, bytes with what each message costs: 1,000 small messages. */
+export const READ_SLICE_BYTES = 1 << 18
 /** Bytes of one channel that wait for its reader before the link is paused, and below which it goes on. */
 export const RECEIVE_HIGH_BYTES = 1 << 20
 export const RECEIVE_LOW_BYTES = 768 * 1024

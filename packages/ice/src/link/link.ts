@@ -1,9 +1,9 @@
 // A live link to a device: TLS, multiplexer, keep-alive and channels, until one of them ends it.
 // docs/protocol/02 §4.5–4.7. Proof: link/link.test.ts, manager/connection-manager.test.ts (contract suite), interop.
 import type { TLSSocket } from 'node:tls'
-import { JamiError, throwIfAborted, withOp } from '@jamikit/core/base'
+import { JamiError, Slices, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { BaseEnv, Channel, ChannelPath, PeerIdentity, Timer } from '@jamikit/core/contracts'
-import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, RECEIVE_HIGH_BYTES, SEND_STALL_MS, SILENCE_MS, STALL_MS } from '../defaults.ts'
+import { CHANNEL_TIMEOUT_MS, CLOSE_TIMEOUT_MS, KEEPALIVE_JITTER_MS, KEEPALIVE_MS, MAX_UNSENT_BYTES, MESSAGE_OVERHEAD_BYTES, READ_SLICE_BYTES, RECEIVE_HIGH_BYTES, SEND_STALL_MS, SILENCE_MS, STALL_MS } from '../defaults.ts'
 import { MuxChannel } from '../mux/channel.ts'
 import { Mux } from '../mux/mux.ts'
 import { BINDING_INDICATION, encodeStun } from '../wire/stun.ts'
@@ -42,6 +42,8 @@ export class Link {
   readonly #o: LinkOptions
   readonly #mux: Mux
   readonly #pressure: ReadPressure
+  /** What the readers of all channels take between two turns of the event loop. */
+  readonly #slices: Slices
   readonly #open = new Map<string, MuxChannel>() // newest channel of each name; bounded by the channels
   #keepalive: Timer | undefined
   #sending: Timer | undefined
@@ -64,6 +66,7 @@ export class Link {
     this.sinceMs = this.#heardMs = clock.now()
     const { host, port, family } = connection.socket.remote
     this.path = { kind: options.kind, remote: family === 6 ? `[${host}]:${port}` : `${host}:${port}` }
+    this.#slices = new Slices(clock, READ_SLICE_BYTES)
     this.#mux = new Mux(clock, options.client, {
       send: (bytes) => this.#send(bytes),
       onRequest: (name, id) => void this.#request(name, id),
@@ -198,7 +201,7 @@ export class Link {
   }
 
   #make(name: string): MuxChannel {
-    return new MuxChannel(this.#mux, name, this.peer, this.path, (channel, by) => this.#pressure.changed(channel, by))
+    return new MuxChannel(this.#mux, name, this.peer, this.path, (channel, by) => this.#pressure.changed(channel, by), this.#slices)
   }
 
   #keep(channel: MuxChannel): void {

@@ -1,6 +1,6 @@
 // A channel of a link as the Channel contract: bounded queues in both directions.
 // docs/protocol/02 §4.4, §4.5. Proof: manager/connection-manager.test.ts (contract suite), link/link.test.ts.
-import { type Deferred, deferred, JamiError } from '@jamikit/core/base'
+import { type Deferred, deferred, JamiError, type Slices } from '@jamikit/core/base'
 import type { Channel, ChannelPath, PeerIdentity } from '@jamikit/core/contracts'
 import { LINK_SEND_BYTES, MESSAGE_OVERHEAD_BYTES, SEND_HIGH_BYTES } from '../defaults.ts'
 import { MAX_PAYLOAD } from '../wire/mux-frame.ts'
@@ -21,6 +21,7 @@ export class MuxChannel implements Channel, ChannelSink {
   readonly closed: Promise<Error | undefined>
   readonly #mux: Mux
   readonly #onWaiting: OnWaiting
+  readonly #slices: Slices
   readonly #over = deferred<Error | undefined>()
   readonly #received: Uint8Array[] = [] // bounded by RECEIVE_HIGH_BYTES and LINK_RECEIVE_BYTES + what one read of the link brings
   readonly #unsent: Uint8Array[] = [] // bounded by SEND_HIGH_BYTES, LINK_SEND_BYTES and a write per waiting writer
@@ -32,9 +33,10 @@ export class MuxChannel implements Channel, ChannelSink {
   #readers: Deferred<void>[] = [] // bounded by the reader's own calls
   #flushed: Deferred<void> | undefined
 
-  constructor(mux: Mux, name: string, remote: PeerIdentity, path: ChannelPath, onWaiting: OnWaiting) {
+  constructor(mux: Mux, name: string, remote: PeerIdentity, path: ChannelPath, onWaiting: OnWaiting, slices: Slices) {
     this.#mux = mux
     this.#onWaiting = onWaiting
+    this.#slices = slices
     this.name = name
     this.remote = remote
     this.path = path
@@ -97,6 +99,9 @@ export class MuxChannel implements Channel, ChannelSink {
 
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     for (;;) {
+      const [first] = this.#received
+      const pause = first && this.#slices.spend(costOf(first)) // a reader that is always ready would never let go of the event loop
+      if (pause) await pause
       const bytes = this.#received.shift()
       if (bytes) {
         const cost = costOf(bytes)

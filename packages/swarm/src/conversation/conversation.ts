@@ -13,6 +13,7 @@ import { Repository } from '../repo/repository.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
 import { authorIn } from '../validation/author.ts'
 import { readInitial } from '../validation/rules/initial.ts'
+import { Turns } from '../sync/turns.ts'
 import { validateHistory } from '../validation/validate-history.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
@@ -50,6 +51,9 @@ export interface HistoryRange {
   readonly limit?: number
 }
 
+/** A character of a text costs as much as so many bytes that are only inflated. */
+const TEXT_COST = 4
+
 export class Conversation {
   readonly id: ConversationId
   readonly #env: ConversationEnv
@@ -59,6 +63,7 @@ export class Conversation {
   readonly #handled: Handled
   readonly #keys: SentKeys
   readonly #writer: Writer
+  readonly #turns: Turns
   #founders: readonly AccountUri[] = []
   #mode: ConversationMode = 0
   #queue: Promise<unknown> = Promise.resolve()
@@ -74,6 +79,7 @@ export class Conversation {
     this.#handled = new Handled({ clock, history: repo, storage, key: `${prefix}/handled`, own: identity.accountId })
     this.#keys = new SentKeys(files)
     this.#writer = new Writer(env)
+    this.#turns = new Turns(env.clock)
   }
 
   /** A new 1:1 conversation; on disk when it resolves. @param notBeforeS time of its first commit, at least */
@@ -186,6 +192,8 @@ export class Conversation {
   async entry(oid: Oid): Promise<ConversationEntry | undefined> {
     const info = this.#repo.info(oid)
     const commit = info && (await this.#repo.commit(oid))
+    const pause = commit && this.#turns.object(commit.message.length * TEXT_COST) // whoever reads many of them reads in a loop
+    if (pause) await pause
     return info && commit && entryOf(this.id, info, commit)
   }
 
@@ -324,6 +332,8 @@ export class Conversation {
       seen.add(oid)
       if (seen.size > 4096) return false // a long way: nobody merges in between
       const object = await pack.read(oid)
+      const pause = object && this.#turns.object(object.data.length)
+      if (pause) await pause
       if (object?.type === 'commit') open.push(...parentsIn(object.data))
     }
     return true

@@ -31,9 +31,10 @@ export interface Validated {
   readonly used: ReadonlySet<Oid>
 }
 
-/** Units of work between two turns of the event loop: looked at entries, and so many for each commit. */
+/** Units of work between two turns of the event loop: looked at entries, so many for each commit, and one for so many of its bytes. */
 const SLICE_UNITS = 2_000
 const COMMIT_UNITS = 50
+const BYTES_PER_UNIT = 512
 
 interface Light {
   readonly tree: Oid
@@ -48,7 +49,7 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
     const found = await pack.stat(oid)
     if (found?.type !== 'commit') throw repoInvalid(`commit ${oid} is ${found ? `a ${found.type}` : 'missing'}`, { commit: oid })
     if (found.size > MAX_COMMIT_BYTES) throw limitError('commit bytes', found.size, MAX_COMMIT_BYTES)
-    await slices.spend(COMMIT_UNITS)
+    await slices.spend(COMMIT_UNITS + Math.floor(found.size / BYTES_PER_UNIT))
     return explained(oid, async () => parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0)))
   }
   const { order, lights } = await parentsFirst(head, known, commitAt)
@@ -92,13 +93,12 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
 
   const commits: NewCommit[] = []
   const running: Promise<NewCommit>[] = []
-  const one = async (oid: Oid): Promise<NewCommit> => {
-    const commit = await commitAt(oid)
+  const one = async (oid: Oid, commit: Commit): Promise<NewCommit> => {
     const author = await explained(oid, () => validateCommit(context, oid, commit))
     return { oid, tree: commit.tree, parents: commit.parents, timeS: commit.committerTimeS, author: author.uri, device: commit.device }
   }
   for (const oid of order) {
-    const work = one(oid)
+    const work = one(oid, await commitAt(oid)) // read in turn: only what waits for a signature is under way at the same time
     work.catch(() => {}) // reported in its turn
     running.push(work)
     if (running.length >= VALIDATIONS_AT_ONCE) commits.push(await (running.shift() as Promise<NewCommit>))

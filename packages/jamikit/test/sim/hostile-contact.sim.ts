@@ -1,0 +1,26 @@
+// hostile-contact: a contact that turned hostile plays everything it can against one node with a heap of 512 MB, in real time on real sockets.
+// The node lives, its heap comes back, its event loop is never busy for more than 100 ms, the honest contact is served within a second
+// throughout, and a restart afterwards takes as long as before.
+import { expect, it } from 'vitest'
+import { Arena } from '../hostile/arena.ts'
+import { historyAttacks } from '../hostile/contact-attacks.ts'
+import { HostileContact } from '../hostile/hostile-contact.ts'
+import { linkAttacks } from '../hostile/link-attacks.ts'
+
+it('hostile-contact: a node lives through everything that a contact can send', async () => {
+  const arena = await Arena.open()
+  const usual = await arena.restart()
+  const hostile = await HostileContact.join(arena)
+  try {
+    await arena.begin()
+    await arena.run(historyAttacks, hostile)
+    await arena.run(linkAttacks, hostile)
+    const after = await arena.restart()
+    console.log(`${arena.table()}\nrestart: before ${JSON.stringify(usual)}, after ${JSON.stringify(after)}`)
+    expect(after.openMs).toBeLessThan(2 * usual.openMs + 1000)
+    expect(arena.broken).toEqual([])
+  } finally {
+    await hostile.close()
+    await arena.close()
+  }
+})
