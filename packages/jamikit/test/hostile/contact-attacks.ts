@@ -116,8 +116,8 @@ export const historyAttacks: readonly Contact[] = [
   {
     name: 'histories of large texts', async run(h) {
       const story = await h.conversation()
-      for (let pack = 0; pack < 4; pack++) {
-        const { head, pack: bytes } = await texts(h, story, FULL ? 240 : 60, (i) => `${pack} ${i} `.padEnd(1_000_000, 'a'))
+      for (let pack = 0; pack < (FULL ? 4 : 2); pack++) {
+        const { head, pack: bytes } = await texts(h, story, FULL ? 240 : 30, (i) => `${pack} ${i} `.padEnd(1_000_000, 'a'))
         await h.feed(story, head, bytes, 1500, 40_000)
       }
       return { taken: (await h.pull(story)) !== undefined, objects: story.objects.size }
@@ -128,7 +128,7 @@ export const historyAttacks: readonly Contact[] = [
       const story = await h.conversation()
       for (let round = 0; round < 2; round++) {
         const known = new Set(story.objects.keys())
-        for (let i = 0; i < (FULL ? 25 : 12); i++)
+        for (let i = 0; i < (FULL ? 25 : 6); i++)
           await story.tell({ author: h.identity, type: 'application/update-profile', fields: {}, edits: { 'profile.vcf': `${round} ${i} `.padEnd(7_900_000, 'v') }, timeS: Math.floor(Date.now() / 1000) })
         await h.feed(story, story.head, encodePack(since(story, known)), 1500, 40_000)
       }
@@ -143,7 +143,7 @@ export const historyAttacks: readonly Contact[] = [
     name: 'empty packets of the side-band', async run(h) {
       const story = await h.conversation()
       const { head } = await pretext(h, story)
-      await h.feed(story, head, (write) => flood(write, band(new Uint8Array(0)), FULL ? 39e6 : 8e6))
+      await h.feed(story, head, (write) => flood(write, band(new Uint8Array(0)), FULL ? 39e6 : 4e6))
     },
   },
   {
@@ -153,7 +153,7 @@ export const historyAttacks: readonly Contact[] = [
       const pack = rawPack([...entries, ...Array.from({ length: 100 }, (_, n) => entry({ type: 'blob', data: Buffer.alloc(200_000, String(n)) }))])
       await h.feed(story, head, async (write) => {
         for (let at = 0; at < pack.length; at += 8000) await write(concatBytes(...Array.from(pack.subarray(at, at + 8000), (byte) => band(Uint8Array.of(byte)))))
-        await flood(write, band(Uint8Array.of(0)), FULL ? 20e6 : 4e6)
+        await flood(write, band(Uint8Array.of(0)), FULL ? 20e6 : 2e6)
         await write(FLUSH)
       })
     },
