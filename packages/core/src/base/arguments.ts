@@ -48,8 +48,8 @@ export const is = {
   function: thing('a function', (value) => typeof value === 'function'),
   /** An AbortSignal, or what has its parts. */
   signal: thing('an AbortSignal', (value) => isObject(value) && typeof (value as AbortSignal).aborted === 'boolean' && typeof (value as AbortSignal).addEventListener === 'function'),
-  /** A Uint8Array of any length. */
-  bytes: thing('a Uint8Array', (value) => value instanceof Uint8Array),
+  /** A Uint8Array of any length. A text in its place may be a secret: it is not shown. */
+  bytes: { ...thing('a Uint8Array (of hex digits: Buffer.from(text, \'hex\'))', (value) => value instanceof Uint8Array), shown: (value) => shown(value, false) } as Check,
   /** One of these texts. */
   oneOf: (...values: readonly string[]): Check => thing(values.map((value) => `'${value}'`).join(' or '), (value) => typeof value === 'string' && values.includes(value)),
   /** So many hex digits, of either case. */
@@ -59,7 +59,10 @@ export const is = {
   /** A list of at most `max`. */
   listOf: (check: Check, max: number): Check => thing(`a list of at most ${max}, each ${check.allowed}`, (value) => Array.isArray(value) && value.length <= max && value.every(check.test)),
   /** What one of them allows. */
-  either: (...checks: readonly Check[]): Check => thing(checks.map((check) => check.allowed).join(', or '), (value) => checks.some((check) => check.test(value))),
+  either: (...checks: readonly Check[]): Check => {
+    const careful = checks.find((check) => check.shown)?.shown // what one of them does not show, none does
+    return { ...thing(checks.map((check) => check.allowed).join(', or '), (value) => checks.some((check) => check.test(value))), ...(careful ? { shown: careful } : {}) }
+  },
 } as const
 
 /** Of every method that waits. */

@@ -51,5 +51,7 @@ export type JamiErrorCode =
   | 'ERR_CODEC'
   /** Not available in this build, on this runtime, or with these modules. */
   | 'ERR_UNSUPPORTED'
+  /** A function of the program (a listener, a handler of a protocol) failed; `cause` is what it threw. */
+  | 'ERR_LISTENER'
   /** A defect of this library. */
   | 'ERR_INTERNAL'

@@ -22,7 +22,7 @@ const LEVELS = ['trace', 'debug', 'info', 'warn', 'error']
 const OPTIONS: Shape = {
   storage: is.either(is.text(1, MAX_PATH_LENGTH), is.with('a storage', 'get', 'batch', 'purge', 'keys', 'files', 'lock', 'close')),
   encryptionKey: { allowed: '32 bytes, or a function that gives them', test: (value) => typeof value === 'function' || (value instanceof Uint8Array && value.length === 32) },
-  network: is.with('a network'), // its parts are checked below, as of the next two
+  network: is.with('a network (isolated(…), or jamiNetwork of the package jamikit)'), // its parts are checked below, as of the next two
   dht: is.with('options of the DHT'),
   logger: is.either(is.oneOf(...LEVELS, 'silent'), is.with('a logger', ...LEVELS)),
   signal: is.signal,

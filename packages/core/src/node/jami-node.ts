@@ -1,7 +1,7 @@
 // The public node: accounts, peers, DHT, state, one clean end. Parts come from create-node.ts. Proof: node/jami-node.test.ts.
 import type { LoadedAccounts } from '../account/account-record.ts'
 import { checkOptions, is } from '../base/arguments.ts'
-import { notFoundError } from '../base/errors.ts'
+import { JamiError, notFoundError } from '../base/errors.ts'
 import { ACCOUNT, AccountRegistry } from './account-registry.ts'
 import { AddressWatch } from './address-watch.ts'
 import type { Account, Peer, PeerLike } from './api.ts'
@@ -30,7 +30,7 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
     super({
       clock: env.clock, what: 'the node', events: { state: true, error: true },
       onError: (error, event) => {
-        if (event !== 'error') return this.report(error, `listener of ${event}`)
+        if (event !== 'error') return this.report(JamiError.from(error, 'ERR_LISTENER'), `listener of ${event}`)
         env.logger.error({ err: error }, 'a listener of error failed')
         env.warn('JAMI_ERROR_LISTENER', `a listener of the 'error' of a Jami node failed: ${error instanceof Error ? error.stack : String(error)}`)
       },

@@ -85,7 +85,7 @@ export class Protocols implements Channels {
         await handler.fn(stream)
       } catch (error) {
         stream.destroy()
-        this.#env.onError(error, `protocol ${protocolOf(channel.name)}`)
+        this.#env.onError(JamiError.from(error, 'ERR_LISTENER'), `protocol ${protocolOf(channel.name)}`)
       }
     })()
   }

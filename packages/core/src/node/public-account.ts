@@ -3,7 +3,7 @@
 import type { LocalAccount } from '../account/account.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
-import { closedError, notFoundError } from '../base/errors.ts'
+import { closedError, JamiError, notFoundError } from '../base/errors.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -50,7 +50,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   #stopped: Promise<void> | undefined
 
   constructor(env: PublicAccountEnv, local: LocalAccount) {
-    super({ clock: env.clock, what: 'the account', events: ACCOUNT_EVENTS, onError: (error, event) => env.onError(error, `listener of ${event}`) })
+    super({ clock: env.clock, what: 'the account', events: ACCOUNT_EVENTS, onError: (error, event) => env.onError(JamiError.from(error, 'ERR_LISTENER'), `listener of ${event}`) })
     this.#env = env
     this.local = local
     this.#timeline = new Timeline<Message>({

@@ -164,6 +164,8 @@ export class PublicConversation implements Conversation {
     const { conversations, ownUri } = this.#env
     const { to, status = 'sent', ...op } = options
     const target = to === undefined ? undefined : peerUri(to, 'to')
+    if (target !== undefined && (target === ownUri || !this.members.some(({ uri }) => uri === target)))
+      throw new JamiError('ERR_NOT_MEMBER', `delivered: got ${target}, allowed another member of conversation ${this.id}`, { details: { field: 'to', got: target, allowed: 'another member' } })
     const reached = () =>
       (target ? [target] : this.members.map((m) => m.uri).filter((uri) => uri !== ownUri)).some((uri) => {
         const known = conversations.statusOf(this.id, message, uri)

@@ -187,8 +187,18 @@ class SealedStorage implements Storage {
     return this.#opening
   }
 
+  /** @throws ERR_ARGUMENT with what the function threw as cause */
+  async #given(): Promise<unknown> {
+    if (typeof this.#key !== 'function') return this.#key
+    try {
+      return await this.#key()
+    } catch (cause) {
+      throw JamiError.is(cause) ? cause : new JamiError('ERR_ARGUMENT', 'encryptionKey: the function that gives it failed', { cause, details: { field: 'encryptionKey' } })
+    }
+  }
+
   async #load(): Promise<Opened> {
-    const key = typeof this.#key === 'function' ? await this.#key() : this.#key
+    const key = await this.#given()
     checkEncryptionKey(key)
     if (!(key instanceof Uint8Array)) throw new JamiError('ERR_ARGUMENT', 'encryptionKey: got a function from a function, allowed 32 bytes')
     const header = await this.#inner.get(HEADER)

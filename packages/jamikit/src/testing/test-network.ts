@@ -99,6 +99,7 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
       return known.node
     },
     async befriend(a, b) {
+      if (a.contacts.list().some(({ uri, confirmed }) => uri === b.uri && confirmed)) return
       const accepting = b.once('contact:request', { filter: ({ from }) => from.uri === a.uri }).then((request) => request.accept())
       const [conversation, accepted] = await clock.run(Promise.all([a.contacts.add(b.uri), accepting]))
       const joined = () => conversation.members.some(({ uri, role }) => uri === b.uri && role === 'member') && conversation.head === accepted.head
