@@ -23,7 +23,7 @@ const logger = lineLogger((process.env.JAMIKIT_LOG ?? 'debug') as LogLevel, (lin
 
 let node: JamiNode | undefined
 let account: Account | undefined
-let dhtAlone: BareDht | undefined
+let dhtAlone: Promise<BareDht> | undefined
 let loop: LoopWatch | undefined
 
 const theNode = (): JamiNode => node ?? fail('not started')
@@ -213,8 +213,8 @@ async function answer(line: string): Promise<void> {
       emit({ id, result: true })
       return stop()
     }
-    if (request.call.startsWith('dht.')) dhtAlone ??= (await import('./lib/bare-dht.ts')).bareDht(signal, logger)
-    const call = calls[request.call] ?? dhtAlone?.calls[request.call] ?? fail(`no such call: ${request.call}`)
+    if (request.call.startsWith('dht.')) dhtAlone ??= import('./lib/bare-dht.ts').then(({ bareDht }) => bareDht(signal, logger))
+    const call = calls[request.call] ?? (await dhtAlone)?.calls[request.call] ?? fail(`no such call: ${request.call}`)
     const result = await call(...((request.args ?? []) as never[]))
     emit({ id, result: result ?? null })
   } catch (error) {
@@ -227,7 +227,7 @@ let stopping = false
 async function stop(): Promise<void> {
   if (stopping) return
   stopping = true
-  await dhtAlone?.stop()
+  await (await dhtAlone)?.stop()
   await node?.close()
   lines.close()
   process.stdin.destroy()
