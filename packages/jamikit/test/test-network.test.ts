@@ -27,3 +27,17 @@ it('gives the node of an account, and says which limit the 17th account meets an
   })
   await net[Symbol.asyncDispose]()
 })
+
+it('befriending friends is over at once; delivered() waits for another member only', async () => {
+  const net = await createTestNetwork({ seed: 5 })
+  const [alice, bob, carol] = [await net.account('alice'), await net.account('bob'), await net.account('carol')]
+  await net.befriend(alice, bob)
+  const before = net.clock.now()
+  await net.befriend(alice, bob)
+  await net.befriend(bob, alice)
+  expect(net.clock.now()).toBe(before)
+  const message = await net.run((await net.run(alice.conversations.with(bob.uri))).send('hi'))
+  for (const to of [carol.uri, alice.uri]) await expect(net.run(message.delivered({ to }))).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER', details: { field: 'to' } })
+  await net.run(message.delivered({ to: bob.uri }))
+  await net[Symbol.asyncDispose]()
+})

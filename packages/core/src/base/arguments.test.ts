@@ -54,3 +54,11 @@ describe('options', () => {
     expect(JSON.stringify(error)).not.toContain('secret')
   })
 })
+
+it('a text where bytes belong may be a key or a password: it is not shown, however the check is put together', () => {
+  for (const check of [is.bytes, is.either(is.bytes, is.function), is.either(is.function, is.text(1, 3))]) {
+    const refused = () => checkOptions({ encryptionKey: 'deadbeef cafe' }, { encryptionKey: check })
+    expect(refused).toThrow(expect.objectContaining({ code: 'ERR_ARGUMENT', message: expect.not.stringContaining('beef') }))
+    expect(refused).toThrow(expect.objectContaining({ details: expect.objectContaining({ got: 'a text of 13 characters' }) }))
+  }
+})

@@ -231,13 +231,13 @@ describe('errors where nobody waits', () => {
     for (const registered of [true, false]) {
       const f = await friends()
       const errors: string[] = []
-      if (registered) f.his.on('error', ({ error, source }) => errors.push(`${source}: ${error.message}`))
+      if (registered) f.his.on('error', ({ error, source }) => errors.push(`${source}: ${error.code} ${error.message}`))
       const seen = await warnings(async () => {
         f.bob.on('message', () => { throw new Error('oops') })
         for (const text of ['1', '2']) await f.run(f.chat.send(text))
         await f.clock.advance(5000)
       })
-      expect(errors).toEqual(registered ? ['listener of message: oops', 'listener of message: oops'] : [])
+      expect(errors).toEqual(registered ? ['listener of message: ERR_LISTENER oops', 'listener of message: ERR_LISTENER oops'] : [])
       expect(seen.map(({ code }) => code)).toEqual(registered ? [] : ['JAMI_UNHANDLED_ERROR'])
       await closeAll(f, f.hers, f.his)
     }

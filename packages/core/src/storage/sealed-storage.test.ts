@@ -60,6 +60,11 @@ describe('sealed storage', () => {
     }
   })
 
+  it('a function that fails to give the key is a typed error with its cause', async () => {
+    const down = new Error('the vault is down')
+    await expect(sealedStorage(memoryStorage(empty()), () => Promise.reject(down)).get('a')).rejects.toMatchObject({ code: 'ERR_ARGUMENT', cause: down })
+  })
+
   it('another key is ERR_PASSWORD for every call, and changes nothing', async () => {
     const contents = empty()
     await sealedStorage(memoryStorage(contents), key).batch([{ key: 'a', value: utf8('1') }])
