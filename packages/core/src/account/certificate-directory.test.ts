@@ -226,6 +226,14 @@ describe('what is kept has bounds', () => {
     expect([...storage.contents.records.keys()]).toEqual([`p/certificates/${account(2)}/${device(1)}`])
   })
 
+  it('devices that move to an account count there as new ones do', async () => {
+    const { storage, certificates } = await kept()
+    for (let n = 0; n < MAX_KEPT_PER_ACCOUNT; n++) await certificates.keep(peer(n, 1))
+    for (let n = 100; n < 120; n++) await certificates.keep(peer(n, 2))
+    for (let n = 100; n < 120; n++) await certificates.keep(peer(n, 1))
+    expect([certificates.devicesOf(account(1)).length, certificates.devicesOf(account(2)), storage.contents.records.size]).toEqual([MAX_KEPT_PER_ACCOUNT, [], MAX_KEPT_PER_ACCOUNT])
+  })
+
   it('when all is full, strangers go before contacts, and do not come in their place', async () => {
     const [friend, stranger] = [1, 2]
     const { certificates } = await kept({ known: [account(friend), account(3)], max: 3 })

@@ -85,11 +85,12 @@ export class KeptCertificates {
 
   /** Whom the newcomer pushes out: the oldest of its account; when all is full, a stranger before a contact. Undefined: there is no place for it. */
   #inExcess(account: AccountUri, device: DeviceId): DeviceId[] | undefined {
-    if (this.#accounts.has(device)) return []
+    const before = this.#accounts.get(device)
+    if (before === account) return []
     const siblings = this.#devices.get(account)
     const [first] = siblings ?? []
     if (first && siblings && siblings.size >= MAX_KEPT_PER_ACCOUNT) return [first]
-    if (this.#accounts.size < this.#max) return []
+    if (before !== undefined || this.#accounts.size < this.#max) return [] // one that moves takes no further place in all
     let looked = 0
     for (const [other, owner] of this.#accounts) {
       if (!this.#env.isKnown(owner)) return [other]
