@@ -7,7 +7,7 @@ import { JamiError } from '@jamikit/core/base'
 import { fromHex, toHex, utf8 } from '@jamikit/core/codec'
 import type { AccountUri, Clock, DeviceId, FileTree } from '@jamikit/core/contracts'
 import { SLICE_BYTES } from '../defaults.ts'
-import { Turns } from '../sync/turns.ts'
+import { Turns } from './turns.ts'
 import type { Author, CommitGraph, GraphMark } from './graph.ts'
 
 export const GRAPH_PATH = 'jamikit/graph'

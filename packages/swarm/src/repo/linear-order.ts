@@ -5,7 +5,7 @@
 // is its ancestor. docs/protocol/04 §4.10. Proof: repo/linear-order.test.ts (against the plain definition, on random histories).
 import { JamiError } from '@jamikit/core/base'
 import type { Clock } from '@jamikit/core/contracts'
-import { Turns } from '../sync/turns.ts'
+import { Turns } from './turns.ts'
 import { type CommitGraph, NOT_ON_MAIN } from './graph.ts'
 import { RowHeap } from './row-heap.ts'
 

@@ -8,7 +8,7 @@ import { id } from '../../test/histories.ts'
 import { encodePack } from '../../test/packs.ts'
 import { clock, received } from '../../test/repositories.ts'
 import { memoryFiles } from '../../test/memory.ts'
-import { Turns } from '../sync/turns.ts'
+import { Turns } from './turns.ts'
 import type { GitObject } from './object.ts'
 import { encodePackIndex, PackIndex } from './pack-index.ts'
 

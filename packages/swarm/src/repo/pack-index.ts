@@ -3,7 +3,7 @@
 import { JamiError, limitError } from '@jamikit/core/base'
 import { equalBytes, fromHex, toHex } from '@jamikit/core/codec'
 import { sha1 } from '@jamikit/core/crypto'
-import type { Turns } from '../sync/turns.ts'
+import type { Turns } from './turns.ts'
 import type { Oid } from './object.ts'
 
 const MAGIC = 0xff744f63

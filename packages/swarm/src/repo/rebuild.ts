@@ -2,7 +2,7 @@
 // written by git). Reads every commit of main once. docs/protocol/04 §1.1. Proof: repo/repository.test.ts.
 import { JamiError } from '@jamikit/core/base'
 import type { AccountUri, Clock } from '@jamikit/core/contracts'
-import { Turns } from '../sync/turns.ts'
+import { Turns } from './turns.ts'
 import { type Commit, parseCommit } from './commit.ts'
 import { CommitGraph } from './graph.ts'
 import type { Oid } from './object.ts'

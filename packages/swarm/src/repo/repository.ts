@@ -4,7 +4,7 @@
 // repo/isomorphic-git.test.ts.
 import { JamiError, limitError } from '@jamikit/core/base'
 import type { Clock, FileTree, MessageId } from '@jamikit/core/contracts'
-import { Turns } from '../sync/turns.ts'
+import { Turns } from './turns.ts'
 import { isAncestor, mergeBases, missing } from './ancestry.ts'
 import { type Commit, parseCommit } from './commit.ts'
 import { exportFolder } from './export-folder.ts'

@@ -7,7 +7,7 @@ import { MapHistory } from '../../test/map-history.ts'
 import { reachableObjects } from '../../test/packs.ts'
 import { BLOB_MODE, encodeTree, type GitObject, objectId, type Oid } from '../repo/object.ts'
 import { answerFor, answerIds, answerSize } from './answer.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../repo/turns.ts'
 
 const turns = () => new Turns(new ManualClock())
 const closure = async (history: MapHistory, of: readonly Oid[]) => new Set((await Promise.all(of.map((oid) => reachableObjects(history, oid)))).flat().map(objectId))

@@ -4,7 +4,7 @@ import { JamiError, limitError } from '@jamikit/core/base'
 import { MAX_SERVED_COMMITS, MAX_SERVED_OBJECTS, MAX_TREE_DEPTH, MAX_WALKED_ENTRIES } from '../defaults.ts'
 import { decodeTree, type Oid, TREE_MODE, type TreeEntry } from '../repo/object.ts'
 import type { History } from '../repo/types.ts'
-import type { Turns } from './turns.ts'
+import type { Turns } from '../repo/turns.ts'
 
 /** After so many in vain, the next one is made in one piece. */
 const MAX_WALKS = 4

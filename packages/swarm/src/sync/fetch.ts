@@ -12,7 +12,7 @@ import type { PackLimits } from './pack-objects.ts'
 import { PACK_LIMITS, PackReader } from './pack-reader.ts'
 import { FLUSH, pkt, pktText } from './pkt-line.ts'
 import type { Scratch } from './spool.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../repo/turns.ts'
 
 export interface FetchOptions {
   readonly conversation: ConversationId

@@ -7,7 +7,7 @@ import type { GitObject, ObjectType, Oid } from '../repo/object.ts'
 import { applyDelta } from './delta.ts'
 import { inflateExactly } from './inflate.ts'
 import type { Spool } from './spool.ts'
-import type { Turns } from './turns.ts'
+import type { Turns } from '../repo/turns.ts'
 
 export interface PackLimits {
   /** The pack file. */

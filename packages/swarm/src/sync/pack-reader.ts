@@ -17,7 +17,7 @@ import { MAX_ENTRY_HEADER_BYTES, MIN_ENTRY_BYTES, PACK_HEADER_BYTES, PACK_TRAILE
 import { type PackLimits, PackObjects, PackTable } from './pack-objects.ts'
 import { SpooledPack } from './received-pack.ts'
 import { type Scratch, Spool } from './spool.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../repo/turns.ts'
 
 export const PACK_LIMITS: PackLimits = {
   bytes: MAX_FETCH_BYTES, objects: MAX_OBJECTS, objectBytes: MAX_OBJECT_BYTES, commitBytes: MAX_COMMIT_BYTES, inflatedBytes: MAX_INFLATED_BYTES, deltaDepth: MAX_DELTA_DEPTH,

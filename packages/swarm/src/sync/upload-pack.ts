@@ -14,7 +14,7 @@ import { writePack } from './pack-writer.ts'
 import { FLUSH, pkt, pktText } from './pkt-line.ts'
 import type { ServeRate } from './serve-rate.ts'
 import type { ServeSlots } from './serve-slots.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../repo/turns.ts'
 
 const CAPABILITIES = 'side-band side-band-64k no-progress include-tag'
 

@@ -1,4 +1,4 @@
-// Slices of work with objects: bytes, and for each object what it costs beside them. docs/protocol/04 §3.9. Proof: sync/turns.test.ts.
+// Slices of work with objects: bytes, and for each object what it costs beside them. docs/protocol/04 §3.9. Proof: repo/turns.test.ts.
 import { Slices } from '@jamikit/core/base'
 import type { Clock } from '@jamikit/core/contracts'
 import { OBJECT_COST_BYTES, SLICE_BYTES } from '../defaults.ts'
