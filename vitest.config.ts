@@ -14,5 +14,5 @@ export default defineConfig({
       { find: /^jamikit\/testing$/, replacement: source('jamikit/src/testing/index.ts') },
     ],
   },
-  test: { testTimeout: 60_000, include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'], retry: 0 },
+  test: { testTimeout: 60_000, maxWorkers: '100%', include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'], retry: 0 },
 })
