@@ -3,9 +3,11 @@ import { JamiError } from '@jamikit/core/base'
 import type { ConversationId } from '@jamikit/core/contracts'
 import { testIdentity } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
-import { alice, all, bob, clock, cloneFor, create, exchange, pair, person } from '../../test/harness.ts'
+import { alice, all, bob, carol, clock, cloneFor, create, exchange, pair, person } from '../../test/harness.ts'
 import { memoryFiles } from '../../test/memory.ts'
 import { receivedPack } from '../../test/received.ts'
+import { parseBody } from '../repo/commit-body.ts'
+import { flatten } from '../repo/repository.ts'
 import { Conversation } from './conversation.ts'
 
 async function newTexts(c: Conversation): Promise<string[]> {
@@ -122,6 +124,46 @@ it('times never run backwards along the history: a slow clock writes the time of
   const behind = await Conversation.clone(late, ours.id, theirs.head, receivedPack(await all(theirs)), bob.accountId)
   await behind.append(text('two days slow'), undefined)
   expect(at(behind)).toBeLessThan(start)
+})
+
+it('SWM-1 SWM-8 a new conversation has exactly the files of the specification, and its first commit is its id', async () => {
+  const c = await create(alice, bob.accountId)
+  const paths = await flatten((oid) => c.history.read(oid), c.history.at(0).tree)
+  expect([...paths.keys()].sort()).toEqual([`admins/${alice.accountId}.crt`, `devices/${alice.deviceId}.crt`, `invited/${bob.accountId}`])
+  expect([c.head, c.history.length]).toEqual([c.id, 1])
+  expect(parseBody((await c.history.commit(c.id))?.message ?? '')).toEqual({ type: 'initial', fields: { mode: '0', invited: bob.accountId } })
+})
+
+it('SWM-4 SWM-5 a device brings its certificate with its first commit and only then; other messages leave the tree as it is', async () => {
+  const { ours } = await pair()
+  const laptop = testIdentity(0, 1).device
+  const fresh = await Conversation.clone(person(laptop)(ours.id), ours.id, ours.head, receivedPack(await all(ours)), bob.accountId)
+  const tree = () => fresh.history.info(fresh.head)?.tree ?? ''
+  const brought = async () => (await flatten((oid) => fresh.history.read(oid), tree())).has(`devices/${laptop.deviceId}.crt`)
+  expect(await brought()).toBe(false)
+  await fresh.append(text('first'), undefined)
+  expect(await brought()).toBe(true)
+  const before = tree()
+  await fresh.append(text('second'), undefined)
+  expect(tree()).toBe(before)
+})
+
+it('SWM-7 commits of unknown types are kept, with their text members', async () => {
+  const { ours, theirs } = await pair()
+  await theirs.append({ type: 'application/x-new+json', fields: { body: 'b', colour: 'red' } }, undefined)
+  await exchange(theirs, ours)
+  expect(await ours.entry(ours.head)).toMatchObject({ type: 'application/x-new+json', fields: { body: 'b', colour: 'red' } })
+})
+
+it('SWM-13 ACC-S10 a clone whose root is another one, that we are not invited to, or that is not between the inviter and us is refused, and nothing is kept', async () => {
+  const c = await create(alice, bob.accountId)
+  const storage = memoryFiles()
+  const clone = async (who: typeof bob, id: ConversationId, inviter: typeof bob) => Conversation.clone(person(who, storage)(id), id, c.head, receivedPack(await all(c)), inviter.accountId)
+  await expect(clone(bob, 'c'.repeat(40) as ConversationId, alice)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID' })
+  await expect(clone(carol, c.id, alice)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+  await expect(clone(bob, c.id, carol)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+  expect([storage.contents.records.size, storage.contents.files.size]).toEqual([0, 0])
+  await expect(clone(bob, c.id, alice)).resolves.toMatchObject({ id: c.id })
 })
 
 /** The clock of the harness, set to another time. */

@@ -61,7 +61,7 @@ describe('the whole of a fetch', () => {
 })
 
 describe('signatures', () => {
-  it('SWM-12 of every kind of commit are verified: message, member event, merge, first commit', async () => {
+  it('SWM-12 SWM-S2 of every kind of commit are verified: message, member event, merge, first commit', async () => {
     const story = await friends()
     const base = story.head
     const forged = [
@@ -103,7 +103,7 @@ describe('signatures', () => {
 describe('certificates and clocks', () => {
   const env = { crypto: new Story().crypto, clock: new Story().clock, random: new SeededRandom(1) }
 
-  it('a commit hours before its certificate began is fine: clocks differ, and no peer looks at the beginning', async () => {
+  it('SWM-S10 a commit hours before its certificate began is fine: clocks differ, and no peer looks at the beginning', async () => {
     const story = await friends()
     const before = Math.floor((bob.chain[0].notBeforeMs - 3 * 3_600_000) / 1000)
     await story.tell({ author: bob, timeS: before })
