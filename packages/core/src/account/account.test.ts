@@ -91,10 +91,10 @@ describe('a full disk', () => {
     const { account, storage, clock, stop } = await lab()
     await account.start()
     let made = 0
-    const create = account.conversations.createOneToOne.bind(account.conversations)
-    account.conversations.createOneToOne = (peer) => {
+    const create = account.conversations.create.bind(account.conversations)
+    account.conversations.create = (options) => {
       made++
-      return create(peer)
+      return create(options)
     }
     storage.failAt(1)
     await expect(clock.run(account.addContact(bob.accountId))).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
@@ -131,7 +131,7 @@ describe('a full disk', () => {
     let tries = 0
     const accept = account.conversations.accept.bind(account.conversations)
     const { JamiError } = await import('../base/errors.ts')
-    account.conversations.accept = (conversation, from) => (++tries < 4 ? Promise.reject(new JamiError('ERR_STORAGE_IO', 'full')) : accept(conversation, from))
+    account.conversations.accept = (invitation) => (++tries < 4 ? Promise.reject(new JamiError('ERR_STORAGE_IO', 'full')) : accept(invitation))
     await account.start()
     await clock.advance(10_000)
     expect([told, tries]).toEqual([['unfinished acceptance: ERR_STORAGE_IO'], 2])

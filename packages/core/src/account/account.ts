@@ -146,7 +146,7 @@ export class LocalAccount {
         this.#contactChanged.emit({ account, action: 'confirmed' })
         this.messages.connect(account)
       })
-      this.requests.onInvited(({ account, conversation }) => this.#persist('invitation', () => this.conversations.accept(conversation, account)))
+      this.requests.onInvited(({ account, conversation }) => this.#persist('invitation', () => this.conversations.accept({ conversation, from: account })))
       this.conversations.onReady(({ conversation }) => this.#persist('linking a conversation', () => this.#link(conversation)))
       this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
       this.presence.onDevice(({ account, device }) => {
@@ -169,7 +169,7 @@ export class LocalAccount {
         this.presence.watch(account)
         // accepted, and then the process ended before the clone was noted
         const { conversation, confirmed } = contact
-        if (conversation && confirmed && !this.conversations.get(conversation)) this.#persist('unfinished acceptance', () => this.conversations.accept(conversation, account))
+        if (conversation && confirmed && !this.conversations.get(conversation)) this.#persist('unfinished acceptance', () => this.conversations.accept({ conversation, from: account }))
       }
     })()
     return this.#started
@@ -235,7 +235,7 @@ export class LocalAccount {
     const pending = this.requests.get(peer)
     if (pending) return this.#accept(pending)
     const known = this.contacts.conversationWith(peer)
-    const conversation = known && this.conversations.get(known) ? known : (this.#unlinked(peer) ?? (await this.conversations.createOneToOne(peer)))
+    const conversation = known && this.conversations.get(known) ? known : (this.#unlinked(peer) ?? (await this.conversations.create({ mode: 0, peer })))
     if (await this.contacts.add(peer, now, { confirmed: false, conversation })) this.#contactChanged.emit({ account: peer, action: 'added' })
     this.presence.watch(peer)
     this.requests.send(peer, true)
@@ -251,9 +251,9 @@ export class LocalAccount {
   /** Every step may be repeated, and the request goes last: a crash in between loses nothing. */
   async #accept(request: PendingRequest): Promise<ConversationId> {
     const { from, displayName } = request
-    const conversation = request.conversation ?? (await this.conversations.createOneToOne(from))
+    const conversation = request.conversation ?? (await this.conversations.create({ mode: 0, peer: from }))
     await this.contacts.add(from, this.#env.clock.wallTimeMs(), { confirmed: true, conversation, ...(displayName === undefined ? {} : { displayName }) })
-    if (request.conversation) await this.conversations.accept(request.conversation, from)
+    if (request.conversation) await this.conversations.accept({ conversation: request.conversation, from })
     await this.requests.take(from)
     this.presence.watch(from)
     this.requests.confirm(from, request.conversation)
@@ -263,8 +263,8 @@ export class LocalAccount {
 
   /** The contact has joined this conversation with us, or is the one who invited us to it. */
   #hasJoined(account: AccountUri, conversation: ConversationId | undefined): boolean {
-    const info = conversation && this.conversations.get(conversation)
-    return info === undefined || info.members.some((member) => member.uri === account && member.role !== 'invited')
+    if (conversation === undefined || !this.conversations.get(conversation)) return true
+    return (this.conversations.roleOf(conversation, account) ?? 'invited') !== 'invited'
   }
 
   /**
@@ -288,8 +288,8 @@ export class LocalAccount {
 
   /** Whom a 1:1 conversation is with. */
   #otherOf(conversation: ConversationId): AccountUri | undefined {
-    const info = this.conversations.get(conversation)
-    return info?.mode === 0 ? info.members.find(({ uri }) => uri !== this.#record.device.accountId)?.uri : undefined
+    if (this.conversations.get(conversation)?.mode !== 0) return undefined
+    return this.conversations.members(conversation).find(({ uri }) => uri !== this.#record.device.accountId)?.uri
   }
 
   async #beganMs(conversation: ConversationId): Promise<number> {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { JamiError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
-import type { ConversationEntry } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { ConversationId, MessageId } from '../contracts/ids.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { Acknowledger, MAX_UNDER_WAY } from './acknowledger.ts'

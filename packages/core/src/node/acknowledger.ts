@@ -3,7 +3,8 @@
 import { JamiError } from '../base/errors.ts'
 import { type Deferred, deferred } from '../base/operation.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
-import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
+import type { Conversations } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { ConversationId, MessageId } from '../contracts/ids.ts'
 
 /** Handled entries of a conversation whose acknowledgement is not durable yet: what a crash can bring again. */

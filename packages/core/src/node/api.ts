@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { PresenceState } from '../contracts/account.ts'
 import type { ChannelPath } from '../contracts/channel.ts'
-import type { MemberRole } from '../contracts/conversations.ts'
+import type { MemberRole } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
 

@@ -3,7 +3,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { JamiError } from '../base/errors.ts'
 import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
-import type { ConversationEntry } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'

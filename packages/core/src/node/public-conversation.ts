@@ -5,7 +5,8 @@ import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
 import type { Clock } from '../contracts/clock.ts'
-import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
+import type { Conversations } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, ConversationId, MessageId } from '../contracts/ids.ts'
 import type { Listen, Op } from '../contracts/service.ts'
 import type { Contact, Conversation, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
@@ -54,7 +55,8 @@ export class PublicConversation implements Conversation {
   }
 
   get members() {
-    return this.#info().members
+    this.#info()
+    return this.#env.conversations.members(this.id)
   }
 
   get head(): MessageId | undefined {
@@ -168,7 +170,7 @@ export class PublicConversation implements Conversation {
       throw new JamiError('ERR_NOT_MEMBER', `delivered: got ${target}, allowed another member of conversation ${this.id}`, { details: { field: 'to', got: target, allowed: 'another member' } })
     const reached = () =>
       (target ? [target] : this.members.map((m) => m.uri).filter((uri) => uri !== ownUri)).some((uri) => {
-        const known = conversations.statusOf(this.id, message, uri)
+        const known = conversations.statusOf(this.id, message, uri)?.status
         return known === 'displayed' || (known === 'sent' && status === 'sent')
       })
     await this.#until(op, `delivery of ${message}`, conversations.onStatus, reached)

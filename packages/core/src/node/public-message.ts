@@ -1,6 +1,6 @@
 // Entries of a conversation as messages for programs. What a peer wrote is shown as it is, or not at all; nothing is dropped.
 // docs/protocol/04 §1.6. Proof: node/jami-node.test.ts.
-import type { ConversationEntry } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
 import type { Contact, Conversation, EventMessage, Message, PeerLike, SendOptions, TextMessage } from './api.ts'

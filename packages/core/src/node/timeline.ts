@@ -3,7 +3,8 @@
 // Proof: node/timeline.test.ts.
 import { JamiError } from '../base/errors.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
-import type { ConversationEntry, Conversations } from '../contracts/conversations.ts'
+import type { Conversations } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
 import type { ConversationId } from '../contracts/ids.ts'
 import { Acknowledger, retryAfterMs } from './acknowledger.ts'
 import { TimelineReader } from './timeline-reader.ts'

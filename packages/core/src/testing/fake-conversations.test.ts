@@ -54,7 +54,7 @@ describe('FakeConversationNetwork', () => {
     const { clock, network } = make()
     const conversations = network.module()({ identity: alice } as Parameters<ReturnType<typeof network.module>>[0])
     await conversations.start()
-    const id = await conversations.createOneToOne(bob.accountId)
+    const id = await conversations.create({ mode: 0, peer: bob.accountId })
     await expect(conversations.exportTo(id, '/nowhere')).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' })
     await clock.run(conversations.stop())
   })
@@ -63,7 +63,7 @@ describe('FakeConversationNetwork', () => {
     const { clock, network } = make()
     const [a, b] = [network.conversations(alice), network.conversations(bob)]
     await Promise.all([a.start(), b.start()])
-    const id = await a.createOneToOne(bob.accountId)
+    const id = await a.create({ mode: 0, peer: bob.accountId })
     network.keptBy(bob.deviceId).replicas.set(id, { ...network.keptBy(alice.deviceId).replicas.get(id) } as never)
     await expect(clock.run(b.append(id, { type: 'text/plain', fields: { body: 'x' } }))).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
   })

@@ -7,8 +7,11 @@ import { JamiError } from '../base/errors.ts'
 import { delay, throwIfAborted, withOp } from '../base/operation.ts'
 import { Tasks } from '../base/tasks.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
-import type { ConversationEntry, ConversationInfo, Conversations, MemberRole, MessageStatusEvent } from '../contracts/conversations.ts'
+import type { ConversationInfo, Conversations, MessageStatusEvent } from '../contracts/conversations.ts'
+import type { ConversationEntry } from '../contracts/entry.ts'
+import type { ConversationInvitation, ConversationMember, ConversationProfile, MemberRole } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
+import type { MessageQuery, MessageView } from '../contracts/messages.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
 import type { Op } from '../contracts/service.ts'
 import { infoHashOf } from '../identity/ids.ts'
@@ -141,9 +144,24 @@ export class FakeConversations implements Conversations {
 
   get(id: ConversationId): ConversationInfo | undefined {
     const replica = this.#kept.replicas.get(id)
-    if (replica) return { id, mode: 0, state: 'ready', members: [...rolesOf(replica)].map(([uri, role]) => ({ uri, role })), head: replica.head }
+    if (replica) return { id, mode: 0, state: 'ready', title: undefined, head: replica.head }
     const from = this.#kept.cloning.get(id)
-    return from && { id, mode: 0, state: 'cloning', members: [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }], head: undefined }
+    return from && { id, mode: 0, state: 'cloning', title: undefined, head: undefined }
+  }
+
+  members(id: ConversationId): ConversationMember[] {
+    const replica = this.#kept.replicas.get(id)
+    if (replica) return [...rolesOf(replica)].map(([uri, role]) => ({ uri, role }))
+    const from = this.#kept.cloning.get(id)
+    return from ? [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }] : []
+  }
+
+  roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined {
+    return this.members(id).find(({ uri }) => uri === account)?.role
+  }
+
+  shares(account: AccountUri): boolean {
+    return this.list().some(({ id }) => this.roleOf(id, account) !== undefined)
   }
 
   #replica(id: ConversationId): Replica {
@@ -179,15 +197,18 @@ export class FakeConversations implements Conversations {
     for (const covered of reachable(replica, message)) replica.acknowledged.add(covered)
   }
 
-  statusOf(id: ConversationId, message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined {
+  statusOf(id: ConversationId, message: MessageId, member: AccountUri): { status: 'sent' | 'displayed'; atMs: number } | undefined {
     const replica = this.#kept.replicas.get(id)
     const covers = (mark: MessageId | undefined) => replica !== undefined && mark !== undefined && reachable(replica, mark).has(message)
-    return covers(replica?.read.get(member)) ? 'displayed' : covers(replica?.fetched.get(member)) ? 'sent' : undefined
+    const status = covers(replica?.read.get(member)) ? 'displayed' : covers(replica?.fetched.get(member)) ? 'sent' : undefined
+    return status && { status, atMs: this.#network.clock.wallTimeMs() }
   }
 
   // Changing.
 
-  async createOneToOne(peer: AccountUri): Promise<ConversationId> {
+  async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
+    if (options.mode !== 0) throw unsupported('a group')
+    const { peer } = options
     const entry = this.#entryOf('' as ConversationId, [], { type: 'initial', fields: { mode: '0', invited: peer } })
     const id = entry.id as string as ConversationId
     if (this.#kept.replicas.has(id)) return id
@@ -198,7 +219,7 @@ export class FakeConversations implements Conversations {
     return id
   }
 
-  async accept(id: ConversationId, from: AccountUri): Promise<void> {
+  async accept({ conversation: id, from }: Parameters<Conversations['accept']>[0]): Promise<void> {
     if (this.#kept.replicas.has(id)) return
     this.#kept.cloning.set(id, from)
     this.#exchangeAll()
@@ -255,6 +276,79 @@ export class FakeConversations implements Conversations {
       await delay(clock, latencyMs, signal)
       for (const other of this.#others()) this.#pull(other, id)
     })
+  }
+
+  // Groups and what people see: not modelled.
+
+  /** None ever comes. */
+  readonly onInvitation = () => () => {}
+  /** Nothing is ever updated. */
+  readonly onUpdated = () => () => {}
+
+  invitations(): ConversationInvitation[] {
+    return []
+  }
+
+  async decline(id: ConversationId): Promise<void> {
+    throw new JamiError('ERR_NOT_FOUND', `no invitation to ${id}`)
+  }
+
+  async invite(): Promise<void> {
+    throw unsupported('invite')
+  }
+
+  async ban(): Promise<void> {
+    throw unsupported('ban')
+  }
+
+  async unban(): Promise<void> {
+    throw unsupported('unban')
+  }
+
+  async leave(id: ConversationId): Promise<void> {
+    await this.remove(id)
+  }
+
+  async profile(id: ConversationId): Promise<ConversationProfile> {
+    this.#replica(id)
+    return {}
+  }
+
+  async updateProfile(): Promise<void> {
+    throw unsupported('updateProfile')
+  }
+
+  preferences(): Record<string, string> {
+    return {}
+  }
+
+  async setPreferences(): Promise<void> {
+    throw unsupported('setPreferences')
+  }
+
+  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    const entry = this.#replica(id).entries.get(message)
+    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  }
+
+  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    for await (const { id: message } of this.history(id, options)) {
+      const view = await this.message(id, message)
+      if (view) yield view
+    }
+  }
+
+  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
+    throw unsupported('search')
+  }
+
+  unread(id: ConversationId): number {
+    this.#replica(id)
+    return 0
+  }
+
+  lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
+    return this.#replica(id).read.get(member)
   }
 
   async exportTo(id: ConversationId): Promise<void> {
@@ -323,7 +417,7 @@ export class FakeConversations implements Conversations {
     if (before.has(message) || (old && !now.has(old))) return
     marks.set(member, message)
     for (const entry of linear(replica, now).reverse()) {
-      if (entry.author === this.accountId && !before.has(entry.id)) this.#statuses.emit({ conversation: id, message: entry.id, member, status })
+      if (entry.author === this.accountId && !before.has(entry.id)) this.#statuses.emit({ conversation: id, message: entry.id, member, status, atMs: this.#network.clock.wallTimeMs() })
     }
   }
 
@@ -339,6 +433,7 @@ export class FakeConversations implements Conversations {
   }
 }
 
+const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this double`)
 const source = <Event>() => new Source<Event>(() => {}) // a listener's error is its own
 
 function emptyReplica(id: ConversationId, head: MessageId): Replica {

@@ -17,7 +17,7 @@ import { Turns } from '../repo/turns.ts'
 import { validateHistory } from '../validation/validate-history.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
-import { Members } from './members.ts'
+import { type Member, Members } from './members.ts'
 import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
 import { entryOf } from './reading.ts'
 import { SentKeys } from './sent-keys.ts'
@@ -166,7 +166,11 @@ export class Conversation {
   }
 
   get info(): ConversationInfo {
-    return { id: this.id, mode: this.#mode, state: 'ready', members: this.#members.list, head: this.head }
+    return { id: this.id, mode: this.#mode, state: 'ready', title: undefined, head: this.head }
+  }
+
+  get members(): readonly Member[] {
+    return this.#members.list
   }
 
   get mode(): ConversationMode {
@@ -237,8 +241,8 @@ export class Conversation {
 
   // ---------------------------------------------------------------- who has what
 
-  statusOf(message: MessageId, member: AccountUri): MarkKind | undefined {
-    return this.#marks.statusOf(message, member)?.status
+  statusOf(message: MessageId, member: AccountUri): { status: MarkKind; atMs: number } | undefined {
+    return this.#marks.statusOf(message, member)
   }
 
   /** A member has (or has seen) a commit and all before it. @returns own messages that are newly covered, oldest first */

@@ -22,7 +22,7 @@ describe('marks', () => {
     expect(await marks.note(bob, '3', 'sent', 6)).toEqual(['3'])
     expect(await marks.note(bob, '1', 'sent', 7)).toEqual([])
     expect(await marks.note(bob, '2', 'displayed', 8)).toEqual(['0', '2'])
-    expect([marks.statusOf('3' as never, bob), marks.statusOf('2' as never, bob)]).toEqual([{ status: 'sent', timeMs: 6 }, { status: 'displayed', timeMs: 8 }])
+    expect([marks.statusOf('3' as never, bob), marks.statusOf('2' as never, bob)]).toEqual([{ status: 'sent', atMs: 6 }, { status: 'displayed', atMs: 8 }])
     expect(marks.statusOf('3' as never, 'c'.repeat(40) as never)).toBeUndefined()
   })
 
@@ -81,6 +81,6 @@ describe('marks', () => {
     await storage.batch([{ key: `c/marks/${'a'.repeat(40)}`, value: Uint8Array.of(0xc1) }])
     const again = new Marks({ clock: new ManualClock(), history: rows.history, storage, prefix: 'c/marks/', own: me })
     expect(await again.load()).toHaveLength(1)
-    expect(again.statusOf('0' as never, bob)).toEqual({ status: 'sent', timeMs: 5 })
+    expect(again.statusOf('0' as never, bob)).toEqual({ status: 'sent', atMs: 5 })
   })
 })

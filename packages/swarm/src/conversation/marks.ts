@@ -57,11 +57,11 @@ export class Marks {
     return problems
   }
 
-  statusOf(message: MessageId, member: AccountUri): { status: MarkKind; timeMs: number } | undefined {
+  statusOf(message: MessageId, member: AccountUri): { status: MarkKind; atMs: number } | undefined {
     const row = this.#history.info(message)?.row
     const marks = this.#members.get(member)
     if (row === undefined || !marks) return undefined
-    for (const status of ['displayed', 'sent'] as const) if (marks[status].set.has(row)) return { status, timeMs: marks[status].timeMs }
+    for (const status of ['displayed', 'sent'] as const) if (marks[status].set.has(row)) return { status, atMs: marks[status].timeMs }
     return undefined
   }
 

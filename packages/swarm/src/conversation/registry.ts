@@ -149,7 +149,7 @@ export class Registry {
 
   /** Members may have changed. */
   index(conversation: Conversation): void {
-    const { id, info: { members } } = conversation
+    const { id, members } = conversation
     const before = this.#indexed.get(id)
     if (before === members) return
     for (const { uri } of before ?? []) this.#forget(uri, id)

@@ -35,7 +35,7 @@ export class Statuses {
         const turn = slices.spend(1)
         if (turn) await turn
         if (!isHere(conversation)) return
-        emit({ conversation: id, message, member, status })
+        emit({ conversation: id, message, member, status, atMs: clock.wallTimeMs() })
       }
     })
     const settled = running.catch(() => {}).finally(() => {

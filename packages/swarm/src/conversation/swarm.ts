@@ -2,7 +2,8 @@
 // them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8. Proof: conversation/conversations.test.ts (suite of the contract), interop.
 import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
 import type {
-  AccountUri, ConversationEntry, ConversationId, ConversationInfo, Conversations, ConversationsModule, DeviceId, MessageId, MessageStatusEvent, Op,
+  AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
+  MessageStatusEvent, MessageView, Op,
 } from '@jamikit/core/contracts'
 import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
@@ -20,6 +21,7 @@ import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
 
 type Env = Parameters<ConversationsModule>[0]
+const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
 /** Types that say nothing of what their author has seen: devices write them by themselves. */
 const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial'])
 
@@ -93,7 +95,7 @@ export class SwarmConversations implements Conversations {
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
       fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
       clone: (pending, device) => this.#cloneFrom(pending, device),
-      accept: (id, from) => this.accept(id, from),
+      accept: (id, from) => this.accept({ conversation: id, from }),
       onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
       onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
     })
@@ -163,11 +165,27 @@ export class SwarmConversations implements Conversations {
   }
 
   #cloningInfo(p: Pending): ConversationInfo {
-    const me = this.#env.identity.accountId
-    return { id: p.id, mode: 0, state: 'cloning', members: [{ uri: p.from, role: 'admin' }, { uri: me, role: 'invited' }], head: undefined }
+    return { id: p.id, mode: 0, state: 'cloning', title: undefined, head: undefined }
   }
 
-  async createOneToOne(peer: AccountUri): Promise<ConversationId> {
+  members(id: ConversationId): readonly ConversationMember[] {
+    const pending = this.#registry.findPending(id)
+    if (pending) return [{ uri: pending.from, role: 'admin' }, { uri: this.#env.identity.accountId, role: 'invited' }]
+    return this.#registry.find(id)?.members ?? []
+  }
+
+  roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined {
+    return this.#registry.find(id)?.roleOf(account) ?? this.members(id).find(({ uri }) => uri === account)?.role
+  }
+
+  shares(account: AccountUri): boolean {
+    for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account)) return true
+    return false
+  }
+
+  async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
+    if (options.mode !== 0) throw unsupported('groups')
+    const { peer } = options
     this.#registry.checkRoom()
     const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer, this.#createdS + 1)
     this.#createdS = conversation.createdS
@@ -177,7 +195,7 @@ export class SwarmConversations implements Conversations {
     return conversation.id
   }
 
-  async accept(id: ConversationId, from: AccountUri): Promise<void> {
+  async accept({ conversation: id, from }: Parameters<Conversations['accept']>[0]): Promise<void> {
     if (this.#registry.find(id)) return
     const pending = await this.#registry.expect(id, from)
     pending.waitMs = CLONE_RETRY_FIRST_MS
@@ -217,7 +235,7 @@ export class SwarmConversations implements Conversations {
     await this.#registry.get(id).acknowledge(message)
   }
 
-  statusOf(id: ConversationId, message: MessageId, member: AccountUri): 'sent' | 'displayed' | undefined {
+  statusOf(id: ConversationId, message: MessageId, member: AccountUri): { status: 'sent' | 'displayed'; atMs: number } | undefined {
     return this.#registry.find(id)?.statusOf(message, member)
   }
 
@@ -248,11 +266,82 @@ export class SwarmConversations implements Conversations {
     await exportRepository(this.#registry.get(id), directory)
   }
 
+  // ---------------------------------------------------------------- to come
+
+  readonly onInvitation = () => () => {}
+  readonly onUpdated = () => () => {}
+
+  invitations(): ConversationInvitation[] {
+    return []
+  }
+
+  async decline(id: ConversationId): Promise<void> {
+    throw new JamiError('ERR_NOT_FOUND', `there is no invitation to ${id}`)
+  }
+
+  async invite(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  async ban(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  async unban(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  async leave(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  async profile(id: ConversationId): Promise<ConversationProfile> {
+    this.#registry.get(id)
+    return {}
+  }
+
+  async updateProfile(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  preferences(): Record<string, string> {
+    return {}
+  }
+
+  async setPreferences(): Promise<void> {
+    throw unsupported('groups')
+  }
+
+  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    const entry = await this.entry(id, message)
+    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  }
+
+  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    for await (const { id: message } of this.history(id, options)) {
+      const view = await this.message(id, message)
+      if (view) yield view
+    }
+  }
+
+  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
+    throw unsupported('search')
+  }
+
+  unread(id: ConversationId): number {
+    this.#registry.get(id)
+    return 0
+  }
+
+  lastRead(): MessageId | undefined {
+    return undefined
+  }
+
   // ---------------------------------------------------------------- announcing
 
   #others(conversation: Conversation): AccountUri[] {
     const me = this.#env.identity.accountId
-    return conversation.info.members.filter((m) => m.uri !== me && m.role !== 'banned' && m.role !== 'left').map((m) => m.uri)
+    return conversation.members.filter((m) => m.uri !== me && m.role !== 'banned' && m.role !== 'left').map((m) => m.uri)
   }
 
   #toMembers(conversation: Conversation, mime: string, body: string): void {

@@ -1,6 +1,7 @@
 // Contract suite of Conversations: git repositories fetched over links, and the double in memory. docs/protocol/04 §4, §5.
 import { deepStrictEqual, ok } from 'node:assert/strict'
-import type { ConversationEntry, Conversations, MessageStatusEvent } from '../../contracts/conversations.ts'
+import type { Conversations, MessageStatusEvent } from '../../contracts/conversations.ts'
+import type { ConversationEntry } from '../../contracts/entry.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../../contracts/ids.ts'
 import type { Op } from '../../contracts/service.ts'
 import { type ContractTest, rejectsWith, throwsWith, testsOf } from './contract-test.ts'
@@ -54,7 +55,7 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 const shown = (entries: readonly ConversationEntry[]) => entries.map(({ type, fields }) => (type === 'text/plain' ? fields.body : type))
-const roles = (who: ConverserUnderTest, id: ConversationId) => Object.fromEntries((who.conversations.get(id)?.members ?? []).map(({ uri, role }) => [uri, role]))
+const roles = (who: ConverserUnderTest, id: ConversationId) => Object.fromEntries(who.conversations.members(id).map(({ uri, role }) => [uri, role]))
 
 /** What Conversations must do, as tests to run one by one. @param make makes fresh ones for each test */
 export function conversationsSuite(make: () => ConversationsUnderTest | Promise<ConversationsUnderTest>): ContractTest[] {
@@ -70,8 +71,8 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     (t): Tools => ({
       story: async ({ conversations }, id, options) => shown(await t.drive(all(conversations.history(id, { order: 'oldest', ...options })))),
       joined: async () => {
-        const id = await t.drive(t.a.conversations.createOneToOne(t.b.account))
-        await t.drive(t.b.conversations.accept(id, t.a.account))
+        const id = await t.drive(t.a.conversations.create({ mode: 0, peer: t.b.account }))
+        await t.drive(t.b.conversations.accept({ conversation: id, from: t.a.account }))
         await t.meet()
         await t.settle()
         deepStrictEqual(t.b.conversations.get(id)?.state, 'ready')
@@ -98,7 +99,7 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
       const ready: ConversationId[] = []
       a.conversations.onReady(({ conversation }) => ready.push(conversation))
       await meet()
-      const id = await drive(a.conversations.createOneToOne(b.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
       ok(/^[0-9a-f]{40}$/.test(id))
       const info = a.conversations.get(id)
       deepStrictEqual([info?.id, info?.mode, info?.state, info?.head], [id, 0, 'ready', id])
@@ -112,9 +113,9 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     test('an accepted invitation is being fetched until the inviter is met, then it is ready and joined', async ({ a, b, meet, settle, drive, story }) => {
       const ready: ConversationId[] = []
       b.conversations.onReady(({ conversation }) => ready.push(conversation))
-      const id = await drive(a.conversations.createOneToOne(b.account))
-      await drive(b.conversations.accept(id, a.account))
-      await drive(b.conversations.accept(id, a.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await settle()
       const info = b.conversations.get(id)
       deepStrictEqual([info?.id, info?.state, info?.head, b.conversations.list().length, ready], [id, 'cloning', undefined, 1, []])
@@ -127,20 +128,20 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
         deepStrictEqual(await story(who, id), ['initial', 'member'])
       }
       deepStrictEqual(b.conversations.get(id)?.head, a.conversations.get(id)?.head)
-      await drive(b.conversations.accept(id, a.account))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await settle()
       deepStrictEqual([b.conversations.get(id)?.state, ready.length, await story(b, id)], ['ready', 1, ['initial', 'member']])
     }),
     test('what is accepted after the inviter was met is fetched at once', async ({ a, b, meet, settle, drive }) => {
       await meet()
-      const id = await drive(a.conversations.createOneToOne(b.account))
-      await drive(b.conversations.accept(id, a.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await settle()
       deepStrictEqual(b.conversations.get(id)?.state, 'ready')
     }),
     test('a conversation with somebody else is not ours, whoever invites', async ({ a, b, absent, meet, settle, drive }) => {
-      const id = await drive(a.conversations.createOneToOne(absent))
-      await drive(b.conversations.accept(id, a.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: absent }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await meet()
       await settle()
       deepStrictEqual([b.conversations.get(id)?.state, b.conversations.get(id)?.head], ['cloning', undefined])
@@ -212,8 +213,8 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     test('the same key writes once; other keys and other conversations are free', async ({ a, b, absent, drive, story }) => {
       const told: (string | undefined)[] = []
       a.conversations.onEntry(({ entry }) => told.push(entry.fields.body))
-      const id = await drive(a.conversations.createOneToOne(b.account))
-      const other = await drive(a.conversations.createOneToOne(absent))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
+      const other = await drive(a.conversations.create({ mode: 0, peer: absent }))
       const send = (to: ConversationId, body: string, key?: string) => a.conversations.append(to, text(body), key === undefined ? {} : { key })
       const first = await drive(send(id, 'x', 'k'))
       const [again, meanwhile] = await drive(Promise.all([send(id, 'y', 'k'), send(id, 'z', 'other')]))
@@ -226,14 +227,14 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
       deepStrictEqual(told, ['x', 'z', 'at once', 'elsewhere', 'free', 'free'])
     }),
     test('what may not be written is refused, and nothing is written', async ({ a, b, drive, story }) => {
-      const id = await drive(a.conversations.createOneToOne(b.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
       const aborted: Op = { signal: AbortSignal.abort() }
       await rejectsWith('ERR_ABORTED', drive(a.conversations.append(id, text('x'), aborted)))
       await rejectsWith('ERR_ARGUMENT', drive(a.conversations.append(id, text('a\0b'))))
       deepStrictEqual([await story(a, id), a.conversations.get(id)?.head], [['initial'], id])
     }),
     test('history goes page by page, from either end, before and after a message', async ({ a, b, drive }) => {
-      const id = await drive(a.conversations.createOneToOne(b.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
       const ids: MessageId[] = []
       for (const n of ['0', '1', '2', '3', '4']) ids.push(await drive(a.conversations.append(id, text(n))))
       const page = async (options?: HistoryOptions) => shown(await drive(all(a.conversations.history(id, options))))
@@ -279,10 +280,14 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     test('a message is sent when a device of the member has it, displayed when it says so', async ({ a, b, absent, part, meet, settle, drive, joined }) => {
       const id = await joined()
       await part()
-      const told: MessageStatusEvent[] = []
-      a.conversations.onStatus((event) => told.push(event))
+      const told: Omit<MessageStatusEvent, 'atMs'>[] = []
+      const times: number[] = []
+      a.conversations.onStatus(({ atMs, ...event }) => {
+        told.push(event)
+        times.push(atMs)
+      })
       const [first, second] = [await drive(a.conversations.append(id, text('1'))), await drive(a.conversations.append(id, text('2')))]
-      const status = () => [first, second].map((message) => a.conversations.statusOf(id, message, b.account))
+      const status = () => [first, second].map((message) => a.conversations.statusOf(id, message, b.account)?.status)
       const event = (message: MessageId, is: 'sent' | 'displayed') => ({ conversation: id, message, member: b.account, status: is })
       await settle()
       deepStrictEqual([status(), told], [[undefined, undefined], []])
@@ -293,10 +298,11 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
       await settle()
       deepStrictEqual(status(), ['displayed', 'displayed'])
       deepStrictEqual(told.filter((e) => e.status === 'displayed' && [first, second].includes(e.message)), [event(first, 'displayed'), event(second, 'displayed')])
+      ok(times.every((atMs, i) => atMs > 0 && atMs >= (times[i - 1] ?? 0)), 'the times at which it became known do not run backwards')
       await drive(b.conversations.markDisplayed(id, first))
       await settle()
       deepStrictEqual(status(), ['displayed', 'displayed'])
-      deepStrictEqual([a.conversations.statusOf(id, first, absent), a.conversations.statusOf(id, NOTHING, b.account)], [undefined, undefined])
+      deepStrictEqual([a.conversations.statusOf(id, first, absent)?.status, a.conversations.statusOf(id, NOTHING, b.account)], [undefined, undefined])
       await rejectsWith('ERR_NOT_FOUND', drive(b.conversations.markDisplayed(id, NOTHING)))
     }),
     test('typing is told when it begins and when it ends', async ({ a, b, settle, joined }) => {
@@ -344,15 +350,15 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
       await drive(a.conversations.append(id, text('before')))
       await settle()
       await drive(b.conversations.remove(id))
-      await drive(b.conversations.accept(id, a.account))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await settle()
       deepStrictEqual([b.conversations.get(id)?.state, await story(b, id)], ['ready', await story(a, id)])
     }),
     test('what is removed while it is being fetched does not come', async ({ a, b, meet, settle, drive }) => {
       const gone: ConversationId[] = []
       b.conversations.onRemoved(({ conversation }) => gone.push(conversation))
-      const id = await drive(a.conversations.createOneToOne(b.account))
-      await drive(b.conversations.accept(id, a.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
       await drive(b.conversations.remove(id))
       await meet()
       await settle()
@@ -360,7 +366,7 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
     }),
     test('conversations are told apart', async ({ a, b, settle, drive, joined, absent, story }) => {
       const id = await joined()
-      const other = await drive(a.conversations.createOneToOne(absent))
+      const other = await drive(a.conversations.create({ mode: 0, peer: absent }))
       await drive(a.conversations.append(other, text('other')))
       await drive(a.conversations.append(id, text('this')))
       await settle()
@@ -408,7 +414,7 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
         deepStrictEqual([who.conversations.get(id)?.state, roles(who, id)], ['ready', { [a.account]: 'admin', [b.account]: 'member' }])
       }
       deepStrictEqual(await drive(here.conversations.append(id, text('1'), { key: 'k' })), sent)
-      deepStrictEqual(here.conversations.statusOf(id, sent, b.account), 'sent')
+      deepStrictEqual(here.conversations.statusOf(id, sent, b.account)?.status, 'sent')
       deepStrictEqual(shown(await unseen(t, there, id)), ['2'])
       await meet()
       await drive(there.conversations.append(id, text('3')))
@@ -417,9 +423,9 @@ export function conversationsSuite(make: () => ConversationsUnderTest | Promise<
       await drive(Promise.all([here.conversations.stop(), there.conversations.stop()]))
     }),
     test('an accepted invitation is fetched after a restart, and a removed conversation stays away', async ({ a, b, restart, meet, settle, drive }) => {
-      const id = await drive(a.conversations.createOneToOne(b.account))
-      await drive(b.conversations.accept(id, a.account))
-      const removed = await drive(b.conversations.createOneToOne(a.account))
+      const id = await drive(a.conversations.create({ mode: 0, peer: b.account }))
+      await drive(b.conversations.accept({ conversation: id, from: a.account }))
+      const removed = await drive(b.conversations.create({ mode: 0, peer: a.account }))
       await drive(b.conversations.remove(removed))
       const there = await restart(b)
       deepStrictEqual(there.conversations.list().map(({ id: known, state }) => [known, state]), [[id, 'cloning']])
