@@ -57,6 +57,7 @@ const lossy = new TextDecoder('utf-8')
 /** Never throws: what cannot be read is left out. The first of equal keys wins; folded lines and any line end are read. */
 export function parseProfile(bytes: Uint8Array): ProfileCard {
   const out: { -readonly [K in keyof ProfileCard]: ProfileCard[K] } = {}
+  const whole = bytes.length <= MAX_PROFILE_BYTES
   const seen = new Set<string>() // bounded by FIELDS
   const text = lossy.decode(bytes.subarray(0, MAX_PROFILE_BYTES)).replace(/\r\n?|\n/g, '\n').replace(/\n[ \t]/g, '')
   for (let at = 0; at < text.length; ) {
@@ -68,12 +69,12 @@ export function parseProfile(bytes: Uint8Array): ProfileCard {
     if (field !== undefined && !seen.has(field)) {
       seen.add(field)
       const value = text.slice(colon + 1, end)
-      if (field === 'avatar') out.avatar = found < 0 && bytes.length > MAX_PROFILE_BYTES ? undefined : picture(value)
-      else if (value !== '') out[field] = cutText(value, LENGTHS[field] ?? 0)
+      const avatar = field === 'avatar' && (found >= 0 || whole) ? picture(value) : undefined
+      if (avatar) out.avatar = avatar
+      else if (field !== 'avatar' && value !== '') out[field] = cutText(value, LENGTHS[field] ?? 0)
     }
     at = end + 1
   }
-  if (out.avatar === undefined) delete out.avatar
   return out
 }
 
