@@ -143,7 +143,7 @@ export class Conversation {
     if (!root || !info) throw new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: its first commit is missing`)
     const { mode, invited } = readInitial(parseBody(root.message))
     this.#mode = mode as ConversationMode
-    this.#founders = [info.author, invited as AccountUri]
+    this.#founders = invited === undefined ? [] : [info.author, invited as AccountUri] // who made a group and left is not shown
     await this.#refreshMembers()
     const problems = await this.#marks.load()
     await this.#handled.load().catch((error: unknown) => problems.push(error))
