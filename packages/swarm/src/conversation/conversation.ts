@@ -143,7 +143,7 @@ export class Conversation {
     if (!root || !info) throw new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: its first commit is missing`)
     const { mode, invited } = readInitial(parseBody(root.message))
     this.#mode = mode as ConversationMode
-    this.#founders = [info.author, invited as AccountUri]
+    this.#founders = invited === undefined ? [] : [info.author, invited as AccountUri] // who made a group and left is not shown
     await this.#refreshMembers()
     const problems = await this.#marks.load()
     await this.#handled.load().catch((error: unknown) => problems.push(error))
@@ -363,7 +363,7 @@ export class Conversation {
       const reader: ObjectReader = { read: async (oid) => (await this.#repo.read(oid)) ?? pack.read(oid), stat: async (oid) => (await this.#repo.stat(oid)) ?? pack.stat(oid) }
       const bases = bestBases(this.#repo, common).map((oid) => ({ head: oid, tree: this.#repo.info(oid)?.tree ?? '' }))
       if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
-      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases })
+      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases }, this.#env.identity)
       const merge = await this.#writer.sign(root, [ours, theirs], `Merge commit '${head}'`, objects)
       return { ...(await this.#advance({ commits: [...commits, merge.commit], objects: merge.objects, pack: received, head: merge.commit.oid })), merged: true }
     })
