@@ -1,5 +1,5 @@
 // Numbers of the distributed routing table: those of the protocol, and our bounds. docs/protocol/04 §6, appendix A.
-// Proof: drt/wire.test.ts.
+// Proof: drt/wire.test.ts, drt/routing-table.test.ts.
 
 /** What we speak; 1 and 2 are read. */
 export const DRT_VERSION = 3
