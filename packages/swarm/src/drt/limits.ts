@@ -1,5 +1,5 @@
 // Numbers of the distributed routing table: those of the protocol, and our bounds. docs/protocol/04 §6, appendix A.
-// Proof: drt/wire.test.ts, drt/routing-table.test.ts.
+// Proof: drt/wire.test.ts, drt/routing-table.test.ts, drt/leases.test.ts.
 
 /** What we speak; 1 and 2 are read. */
 export const DRT_VERSION = 3
@@ -14,9 +14,11 @@ export const MAX_CERTIFICATE_IDS = 16
 export const CERTIFICATE_TIMEOUT_MS = 10_000
 export const MAX_CERTIFICATE_BYTES = 65_536
 export const MAX_CERTIFICATES_BYTES = 262_144
-/** Leases that wait for a certificate, in one conversation; those that one peer brought. */
+/** Leases that wait for a certificate, in one conversation; look-ups of them on the DHT at once. */
 export const MAX_PENDING_LEASES = 64
-export const MAX_PENDING_PER_PEER = 16
+export const MAX_LEASE_LOOKUPS = 4
+/** Devices whose certificates we have said we can give. */
+export const MAX_ANNOUNCED = 512
 /** Leases in one message. */
 export const MAX_MOBILE_INFOS = 128
 export const LEASE_FORMAT = 1
