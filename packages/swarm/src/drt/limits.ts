@@ -1,5 +1,5 @@
 // Numbers of the distributed routing table: those of the protocol, and our bounds. docs/protocol/04 §6, appendix A.
-// Proof: drt/wire.test.ts, drt/routing-table.test.ts, drt/leases.test.ts.
+// Proof: drt/wire.test.ts, drt/routing-table.test.ts, drt/leases.test.ts, drt/hostile.test.ts.
 
 /** What we speak; 1 and 2 are read. */
 export const DRT_VERSION = 3
@@ -50,6 +50,8 @@ export const BAD_MS = 600_000
 export const MAX_DIALS = 8
 export const DIAL_RETRY_FIRST_MS = 30_000
 export const DIAL_RETRY_MAX_MS = 3_600_000
+/** A channel that ends sooner counts as a failed attempt, ms. */
+export const SHORT_CHANNEL_MS = 30_000
 /** Ids that one device may name, FINDs of it that are answered and questions for certificates: a burst, then a rate. Kept for devices that left, too. */
 export const HEARD_RATE = { burst: 16, perSecond: 1 / 30 } as const
 export const FIND_RATE = { burst: 20, perSecond: 0.5 } as const

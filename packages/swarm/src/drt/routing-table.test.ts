@@ -4,7 +4,7 @@ import type { AccountUri, DeviceId } from '@jamikit/core/contracts'
 import { SeededRandom } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { commonBits, compareDistance, idBeside } from './distance.ts'
-import { BUCKET_SIZE, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT } from './limits.ts'
+import { BUCKET_SIZE, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
 import { RoutingTable } from './routing-table.ts'
 import type { MobileLease } from './wire.ts'
 
@@ -139,10 +139,24 @@ describe('the routing table', () => {
     table.dial(id)
     table.connect(id, someone)
     expect([table.size, table.dialling, table.candidate(id), table.entries]).toEqual([1, 0, undefined, 1])
-    table.disconnect(id)
+    table.disconnect(id, SHORT_CHANNEL_MS, () => 9)
     expect([table.size, table.candidate(id)?.notBeforeMs]).toEqual([0, 0])
     table.forget(id)
     expect(table.entries).toBe(0)
+  })
+
+  it('a channel that ends at once is a failed attempt: whoever takes channels and ends them is not dialled in a loop', () => {
+    const table = new RoutingTable(randomId())
+    const id = randomId()
+    const waits: number[] = []
+    for (let round = 1; round <= 3; round++) {
+      table.know(id, someone)
+      table.dial(id)
+      table.connect(id, someone, 0)
+      table.disconnect(id, SHORT_CHANNEL_MS - 1, (failures) => 1_000 * failures)
+      waits.push(table.candidate(id)?.notBeforeMs as number)
+    }
+    expect(waits).toEqual([1_000, 2_000, 3_000])
   })
 
   it('a device that was seen again is worth a try at once', () => {
@@ -192,7 +206,7 @@ describe('the routing table', () => {
     for (const id of [far[0], far[1], near[0]] as DeviceId[]) table.connect(id, someone)
     expect(table.buckets).toBe(2)
     expect(table.wanted(0, 0, random)).toEqual([])
-    table.disconnect(far[0] as DeviceId)
+    table.disconnect(far[0] as DeviceId, SHORT_CHANNEL_MS)
     expect(table.wanted(0, 0, random)).toHaveLength(1)
     expect(table.wanted(1, 0, random)).toEqual([near[5], near[4]])
     table.dial(near[5] as DeviceId)

@@ -2,7 +2,7 @@
 // split; every set bounded. Pure: time and chance come in. docs/protocol/04 §6.1, §6.4, §6.7. Proof: drt/routing-table.test.ts.
 import type { AccountUri, DeviceId, Random } from '@jamikit/core/contracts'
 import { commonBits, compareDistance, ID_BITS } from './distance.ts'
-import { BUCKET_SIZE, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT } from './limits.ts'
+import { BUCKET_SIZE, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
 import type { MobileLease } from './wire.ts'
 
 /** A device with a live channel. */
@@ -13,6 +13,9 @@ export interface Connected {
   isMobile: boolean
   /** Why it counts as mobile when the channel is gone: checked. */
   lease: MobileLease | undefined
+  readonly sinceMs: number
+  /** Attempts in a row that brought nothing that lasted. */
+  readonly failures: number
 }
 
 /** A device that could be dialled. */
@@ -115,13 +118,14 @@ export class RoutingTable {
   }
 
   /** A channel is up: accepted in any case, and our own bucket is split until it holds at most BUCKET_SIZE. */
-  connect(device: DeviceId, account: AccountUri): Connected {
+  connect(device: DeviceId, account: AccountUri, nowMs = 0): Connected {
     const present = this.node(device)
     if (present) return present
     const lease = this.lease(device)
+    const failures = this.candidate(device)?.failures ?? 0
     this.forget(device)
     while (this.#of(device).nodes.size >= BUCKET_SIZE && this.indexOf(device) === this.#buckets.length - 1 && this.#buckets.length < ID_BITS) this.#split()
-    const node: Connected = { device, account, isMobile: lease !== undefined, lease }
+    const node: Connected = { device, account, isMobile: lease !== undefined, lease, sinceMs: nowMs, failures }
     this.#of(device).nodes.set(device, node)
     this.#connected++
     return node
@@ -140,15 +144,19 @@ export class RoutingTable {
     }
   }
 
-  /** The last channel is gone: a mobile device stays to be woken, another one to be dialled, and one that only says it is mobile is forgotten. */
-  disconnect(device: DeviceId): Connected | undefined {
+  /**
+   * The last channel is gone: a mobile device stays to be woken, another one to be dialled, at once when its channel had lasted; one that only
+   * says it is mobile is forgotten.
+   */
+  disconnect(device: DeviceId, nowMs = 0, retryMs: (failures: number) => number = () => 0): Connected | undefined {
     const bucket = this.#of(device)
     const node = bucket.nodes.get(device)
     if (!node) return undefined
     bucket.nodes.delete(device)
     this.#connected--
+    const failures = nowMs - node.sinceMs < SHORT_CHANNEL_MS ? node.failures + 1 : 0
     if (node.lease) this.setMobile(node.lease)
-    else if (!node.isMobile) this.know(device, node.account)
+    else if (!node.isMobile) this.#keep(bucket, { device, account: node.account, from: undefined, failures, notBeforeMs: failures > 0 ? retryMs(failures) : 0 })
     return node
   }
 
@@ -226,6 +234,11 @@ export class RoutingTable {
       this.#keep(bucket, { ...candidate, failures, notBeforeMs: retryMs(failures) })
     }
     return candidate
+  }
+
+  /** Nobody waits any more for the next try. */
+  hope(): void {
+    for (const { known } of this.#buckets) for (const candidate of known.values()) candidate.notBeforeMs = 0
   }
 
   #endDial(bucket: Bucket, device: DeviceId): void {
