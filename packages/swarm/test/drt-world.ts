@@ -12,6 +12,7 @@ const LATENCY_MS = 30
 const LINK_MS = 400
 const REFUSED_MS = 30_000
 const LOOKUP_MS = 1_000
+const PRESENCE_MS = 10_000
 const WALL_MS = 1_800_000_000_000
 const CONVERSATION = 'c'.repeat(40) as ConversationId
 
@@ -66,7 +67,7 @@ export class SimDevice {
   readonly device: DeviceId
   readonly account: AccountUri
   readonly world: DrtWorld
-  readonly engine: DrtEngine
+  engine: DrtEngine
   readonly tracking: Tracking
   readonly channels = new Map<number, { readonly peer: SimDevice; readonly remote: number }>()
   readonly isMobile: boolean
@@ -81,6 +82,9 @@ export class SimDevice {
   dials = 0
   maxEntries = 0
   bytesOut = 0
+  readonly #random: SeededRandom
+  /** Counts the starts: what an earlier life asked for is not told a later one. */
+  #life = 0
   #dueMs = Number.POSITIVE_INFINITY
 
   constructor(world: DrtWorld, account: AccountUri, device: DeviceId, isMobile: boolean) {
@@ -88,20 +92,37 @@ export class SimDevice {
     this.account = account
     this.device = device
     this.isMobile = isMobile
-    const random = world.random.fork(device)
-    const later = (ms: number, run: () => void) => world.agenda.after(ms, () => this.isOnline && this.do(run))
-    this.tracking = new Tracking(random, {
-      track: (who) => later(LOOKUP_MS, () => this.engine.learn(world.online(who), world.now)),
+    this.#random = world.random.fork(device)
+    this.tracking = new Tracking(this.#random, {
+      track: (who) => {
+        const look = () => this.#later(LOOKUP_MS, () => {
+          if (!this.tracking.tracked.has(who)) return
+          this.engine.learn(world.online(who), world.now)
+          this.#later(PRESENCE_MS, look)
+        })
+        look()
+      },
       untrack: () => {},
     })
-    this.engine = new DrtEngine({ device, conversation: CONVERSATION, certificateEndMs: WALL_MS + 1e11, random, wallTimeMs: () => WALL_MS + world.now }, {
+    this.engine = this.#fresh()
+  }
+
+  #later(ms: number, run: () => void): void {
+    const life = this.#life
+    this.world.agenda.after(ms, () => this.isOnline && this.#life === life && this.do(run))
+  }
+
+  #fresh(): DrtEngine {
+    const { world, account, device } = this
+    const random = this.#random
+    return new DrtEngine({ device, conversation: CONVERSATION, certificateEndMs: WALL_MS + 1e11, random, wallTimeMs: () => WALL_MS + world.now }, {
       dial: (to, { existingLinkOnly }) => this.#dial(to, existingLinkOnly),
       send: (id, bytes) => this.#send(id, bytes),
       close: (id, reason) => {
         this.problems.push(reason)
         this.drop(id)
       },
-      node: () => {},
+      node: (id, _, up) => up && this.#later(4 * LATENCY_MS, () => this.#sync(id)),
       connected: (isConnected) => {
         this.told.push(isConnected)
         if (isConnected) this.tracking.stop()
@@ -110,11 +131,11 @@ export class SimDevice {
       findCertificate: (id, account, where) => {
         // every second one is here; peers send none, the DHT has all
         const peer = where === 'dht' || random.below(2) === 0 ? ({ deviceId: id, accountId: account, chain: [] as unknown } as PeerIdentity) : undefined
-        later(where === 'here' ? 1 : LOOKUP_MS, () => this.engine.certificateFound(id, where, peer, world.now))
+        this.#later(where === 'here' ? 1 : LOOKUP_MS, () => this.engine.certificateFound(id, where, peer, world.now))
       },
-      checkLease: (lease) => later(1, () => this.engine.leaseChecked(lease, true, world.now)),
-      loadCertificates: (to) => later(1, () => this.engine.certificatesLoaded(to, [], world.now)),
-      signLease: (times) => later(1, () => this.engine.leaseSigned(this.lease(times), world.now)),
+      checkLease: (lease) => this.#later(1, () => this.engine.leaseChecked(lease, true, world.now)),
+      loadCertificates: (to) => this.#later(1, () => this.engine.certificatesLoaded(to, [], world.now)),
+      signLease: (times) => this.#later(1, () => this.engine.leaseSigned(this.lease(times), world.now)),
       mobilesChanged: () => {},
       hasLink: (id) => this.links.has(id),
       isAllowed: (who) => !world.banned.has(who),
@@ -146,7 +167,11 @@ export class SimDevice {
 
   /** @param bootstrap who is known at first; members are looked for when left out */
   start(bootstrap?: readonly SimDevice[]): void {
+    const leases = [...this.engine.table.leases()]
+    this.engine = this.#fresh()
+    this.#dueMs = Number.POSITIVE_INFINITY
     this.isOnline = true
+    this.engine.restore(leases, this.world.now)
     this.do(() => {
       if (this.isMobile) this.engine.setMobile(true, this.world.now)
       if (bootstrap) this.engine.learn(bootstrap, this.world.now)
@@ -157,6 +182,7 @@ export class SimDevice {
   /** The device is gone: others notice when their channels end. */
   leave(): void {
     this.isOnline = false
+    this.#life++
     for (const id of [...this.channels.keys()]) this.drop(id)
     this.tracking.stop()
   }
@@ -165,11 +191,12 @@ export class SimDevice {
     this.dials++
     const { agenda } = this.world
     const target = this.world.devices.get(to)
-    const failed = (ms: number, stranger: boolean) => agenda.after(ms, () => this.isOnline && this.do(() => this.engine.dialFailed(to, stranger, this.world.now)))
+    const failed = (ms: number, stranger: boolean) => this.#later(ms, () => this.engine.dialFailed(to, stranger, this.world.now))
+    const life = this.#life
     if (!target) return failed(LOOKUP_MS, true)
     if (existingLinkOnly && !this.links.has(to)) return failed(1, false)
     agenda.after(existingLinkOnly ? 2 * LATENCY_MS : LINK_MS, () => {
-      if (!this.isOnline) return
+      if (!this.isOnline || this.#life !== life) return
       if (!target.isOnline) return failed(REFUSED_MS, false)
       if (!target.engine.hasRoom(this.device, this.account)) return this.do(() => this.engine.dialFailed(to, false, this.world.now))
       this.world.connect(this, target)
@@ -197,6 +224,13 @@ export class SimDevice {
     this.world.agenda.after(LATENCY_MS, () => {
       if (channel.peer.channels.delete(channel.remote) && channel.peer.isOnline) channel.peer.do(() => channel.peer.engine.channelDown(channel.remote, this.world.now))
     })
+  }
+
+  /** What a device has is fetched from it when it appears (§4.8). */
+  #sync(id: DeviceId): void {
+    if (!this.engine.table.node(id)) return
+    const peer = this.world.devices.get(id)
+    for (const message of peer?.has ?? []) this.receive(message, peer)
   }
 
   // Gossip, as §6.6 says: whoever has got a message tells all connected devices but the one it came from, and wakes mobile ones.

@@ -140,6 +140,7 @@ describe('a hostile member', () => {
     const world = new DrtWorld('hostile overlay')
     const devices = Array.from({ length: 30 }, () => world.add())
     const hostile = new Set(devices.slice(0, 6))
+    for (const device of devices) device.start()
     for (const device of hostile) {
       const engine = device.engine
       const bytes = engine.bytes.bind(engine)
@@ -150,7 +151,6 @@ describe('a hostile member', () => {
         if (peer) device.say(channel, found([idBeside(peer.device, 100 + world.random.below(100), world.random.bytes(32)), idBeside(peer.device, 100, world.random.bytes(32))]))
       }
     }
-    for (const device of devices) device.start()
     world.run(60_000)
     const honest = (device: SimDevice) => !hostile.has(device)
     expect(world.islands(honest)).toHaveLength(1)
