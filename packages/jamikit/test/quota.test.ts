@@ -1,5 +1,5 @@
 // A conversation that others make larger than the program allows: refused, told once, not fetched again and again, taken when the bound is raised.
-import { type Account, type JamiError, type JamiNode } from '@jamikit/core'
+import type { Account, JamiError, JamiNode } from '@jamikit/core'
 import { memoryStorage } from 'jamikit'
 import { SeededRandom } from '@jamikit/core/testing'
 import { createTestNetwork } from 'jamikit/testing'

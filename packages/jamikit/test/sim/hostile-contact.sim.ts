@@ -2,7 +2,7 @@
 // The node lives, its heap comes back, its event loop is never busy for more than 100 ms, the honest contact is served within a second
 // throughout, and a restart afterwards takes as long as before.
 import { expect, it } from 'vitest'
-import { Arena } from '../hostile/arena.ts'
+import { Arena, FULL } from '../hostile/arena.ts'
 import { historyAttacks } from '../hostile/contact-attacks.ts'
 import { HostileContact } from '../hostile/hostile-contact.ts'
 import { linkAttacks } from '../hostile/link-attacks.ts'
@@ -30,4 +30,4 @@ it('hostile-contact: a node lives through everything that a contact can send', a
     await hostile.close()
     await arena.close()
   }
-})
+}, FULL ? 1_800_000 : 280_000)

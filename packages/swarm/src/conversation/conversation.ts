@@ -305,13 +305,15 @@ export class Conversation {
     return this.#advance({ commits: [draft.commit], objects: draft.objects, head: draft.commit.oid })
   }
 
-  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what is replied to), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
+      for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
+      const replyTo = body.fields['reply-to']
+      if (replyTo !== undefined && !this.#repo.has(replyTo)) throw new JamiError('ERR_NOT_FOUND', `message ${replyTo}, to be replied to, is not in conversation ${this.id}`, { details: { field: 'replyTo', message: replyTo, conversation: this.id } })
       const joined = await this.#joinFirst()
       const role = this.roleOf(this.#env.identity.accountId)
       if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
-      for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
       const known = key === undefined ? undefined : await this.#keys.get(key)
       if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: joined }
       const draft = await this.#writer.draft(this.#repo, this.#base(), body)

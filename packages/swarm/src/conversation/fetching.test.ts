@@ -84,7 +84,7 @@ describe('a fetch that fails', () => {
   it('because there is more than a fetch may bring is tried once more, with the bounds of a clone; more than that is told once for a head', async () => {
     const head = 'd'.repeat(40)
     const serving = (objects: number) => {
-      const header = Buffer.from('PACK\0\0\0\2\0\0\0\0')
+      const header = Buffer.from('PACK\x00\x00\x00\x02\x00\x00\x00\x00')
       header.writeUInt32BE(objects, 8)
       return saying(concatBytes(pkt(`${head} refs/heads/main\n`), FLUSH, pkt('NAK\n'), pkt(concatBytes(Uint8Array.of(1), header)), FLUSH))
     }
