@@ -59,6 +59,8 @@ export type ConversationsModule = (
     storage: Storage
     /** Prefix of this account's records and files, no trailing slash. */
     prefix: string
+    /** Bytes of one conversation's objects up to which others' are taken. */
+    maxBytes?: number
   },
 ) => Conversations
 

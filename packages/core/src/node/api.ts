@@ -168,7 +168,7 @@ export interface ConversationList extends AsyncIterable<Conversation> {
 
 /** What may go with a message. */
 export interface SendOptions extends Op {
-  /** Id of a message. */
+  /** Id of a message that is in the history. */
   replyTo?: string
   /**
    * The same key again, also after a restart, sends nothing and gives the first message; with another text it does so, too, and warns.

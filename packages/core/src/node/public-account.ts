@@ -4,6 +4,7 @@ import type { LocalAccount } from '../account/account.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -93,6 +94,10 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       [Symbol.asyncIterator]: () => this.#list(),
     }
     this.#wire()
+  }
+
+  [INSPECT](): string {
+    return shown('Account', { uri: this.uri, label: this.label, displayName: this.profile.displayName, deviceId: this.deviceId, online: this.online })
   }
 
   get uri(): AccountUri {

@@ -1,6 +1,7 @@
 // A conversation as programs see it: a thin object over the conversations contract. No protocol. Proof: node/jami-node.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -38,6 +39,11 @@ export class PublicConversation implements Conversation {
   constructor(env: ConversationEnv, id: ConversationId) {
     this.#env = env
     this.id = id
+  }
+
+  [INSPECT](): string {
+    const { members, head } = this.#env.conversations.get(this.id) ?? {}
+    return shown('Conversation', { id: this.id, ready: this.ready, members: members?.length, head })
   }
 
   #info() {

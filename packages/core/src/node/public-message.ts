@@ -1,5 +1,6 @@
 // Entries of a conversation as messages for programs. What a peer wrote is shown as it is, or not at all; nothing is dropped.
 // docs/protocol/04 §1.6. Proof: node/jami-node.test.ts.
+import { showing } from '../base/inspect.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
@@ -34,7 +35,10 @@ export function messageOf(entry: ConversationEntry, env: MessageEnv): Message {
     delivered: env.delivered,
   }
   const event = EVENT_TYPES.get(entry.type)
-  if (event) return { ...base, type: event, fields: entry.fields }
-  if (entry.type === 'text/plain' && !('edit' in entry.fields) && !('react-to' in entry.fields)) return { ...base, type: 'text', text: entry.fields.body ?? '' }
-  return { ...base, type: 'unknown', wireType: entry.type, fields: entry.fields }
+  const show = <T extends Message>(message: T): T => showing(message, 'Message', () => ({
+    id: message.id, type: message.type, from: message.from, name: message.author.displayName, sentAt: message.sentAt.toISOString(), ...(message.type === 'text' ? { text: message.text } : {}),
+  }))
+  if (event) return show({ ...base, type: event, fields: entry.fields })
+  if (entry.type === 'text/plain' && !('edit' in entry.fields) && !('react-to' in entry.fields)) return show({ ...base, type: 'text', text: entry.fields.body ?? '' })
+  return show({ ...base, type: 'unknown', wireType: entry.type, fields: entry.fields })
 }

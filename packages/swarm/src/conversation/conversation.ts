@@ -18,7 +18,8 @@ import { validateHistory } from '../validation/validate-history.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { type Member, Members } from './members.ts'
-import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
+import { bestBases, diverges, joints, mergeTrees, unknownOf } from './merging.ts'
+import { quotaError } from './quota.ts'
 import { entryOf } from './reading.ts'
 import { SentKeys } from './sent-keys.ts'
 import { type Draft, emptyFile, Writer } from './writer.ts'
@@ -32,6 +33,8 @@ export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'cry
   readonly prefix: string
   /** Objects of all conversations that were read lately. */
   readonly cache: ObjectCache
+  /** Bytes of its objects up to which others' are taken. */
+  readonly maxBytes: number
   /** What is wrong with what is kept. */
   readonly onProblem: (error: JamiError) => void
 }
@@ -107,6 +110,7 @@ export class Conversation {
    * @throws ERR_REPO_INVALID, ERR_LIMIT, ERR_NOT_MEMBER
    */
   static async clone(env: ConversationEnv, id: ConversationId, head: Oid, pack: ReceivedPack, inviter: AccountUri): Promise<Conversation> {
+    if (pack.bytes > env.maxBytes) throw quotaError(id, env.maxBytes, { got: pack.bytes })
     const { commits, used } = await validateHistory(env, { conversation: id, head, pack, known: undefined })
     const me = env.identity.accountId
     const root = commits.find(({ oid }) => oid === id)
@@ -271,6 +275,15 @@ export class Conversation {
     if (this.#ended) throw new JamiError('ERR_NOT_FOUND', `conversation ${this.id} is not here any more`)
   }
 
+  get maxBytes(): number {
+    return this.#env.maxBytes
+  }
+
+  /** How many bytes of others it still takes. */
+  async room(): Promise<number> {
+    return Math.max(0, this.maxBytes - (await this.#repo.bytes()))
+  }
+
   /** One writer at a time. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(() => {
@@ -296,13 +309,15 @@ export class Conversation {
     return this.#advance({ commits: [draft.commit], objects: draft.objects, head: draft.commit.oid })
   }
 
-  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what is replied to), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
+      for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
+      const replyTo = body.fields['reply-to']
+      if (replyTo !== undefined && !this.#repo.has(replyTo)) throw new JamiError('ERR_NOT_FOUND', `message ${replyTo}, to be replied to, is not in conversation ${this.id}`, { details: { field: 'replyTo', message: replyTo, conversation: this.id } })
       const joined = await this.#joinFirst()
       const role = this.roleOf(this.#env.identity.accountId)
       if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
-      for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
       const known = key === undefined ? undefined : await this.#keys.get(key)
       if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: joined }
       const draft = await this.#writer.draft(this.#repo, this.#base(), body)
@@ -326,26 +341,13 @@ export class Conversation {
   }
 
   /** True when a fetched head does not build on ours: a merge is due. */
-  async diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
-    const seen = new Set<Oid>() // bounded by the pack
-    const open = [head]
-    while (open.length > 0) {
-      const oid = open.pop() as Oid
-      if (oid === this.#repo.head) return false
-      if (seen.has(oid) || !pack.has(oid)) continue
-      seen.add(oid)
-      if (seen.size > 4096) return false // a long way: nobody merges in between
-      const object = await pack.read(oid)
-      const pause = object && this.#turns.object(object.data.length)
-      if (pause) await pause
-      if (object?.type === 'commit') open.push(...parentsIn(object.data))
-    }
-    return true
+  diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
+    return diverges(this.#repo, this.#turns, head, pack)
   }
 
   /**
    * Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing.
-   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
+   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault, or more than may be kept; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
    */
   async receive(head: Oid, pack: ReceivedPack): Promise<(Change & { merged: boolean }) | undefined> {
     if (this.#repo.has(head)) return undefined
@@ -355,6 +357,8 @@ export class Conversation {
       const commits = await unknownOf(clock, this.#repo, validated.commits) // others may have brought them meanwhile
       const theirs = commits.findLast(({ oid }) => oid === head)
       if (!theirs) return undefined
+      const bytes = pack.bytes + (await this.#repo.bytes())
+      if (bytes > this.maxBytes) throw quotaError(this.id, this.maxBytes, { got: bytes, head })
       const common = await joints(clock, this.#repo, commits)
       const ours = this.#headInfo()
       const received = { received: pack, used: validated.used }
@@ -395,14 +399,6 @@ export class Conversation {
 function repositoryOptions(env: ConversationEnv) {
   const { clock, random, onProblem, cache } = env
   return { clock, onProblem, cache, authorOf: authorIn, seed: random.below(2 ** 31) }
-}
-
-const HEADER_BYTES = 400
-
-/** Parents of a commit object, from its first lines; whether they are well formed is for validation to say. */
-function parentsIn(data: Uint8Array): Oid[] {
-  const text = fromUtf8(data.subarray(0, HEADER_BYTES).map((byte) => (byte < 0x80 ? byte : 0x3f)))
-  return [...text.matchAll(/^parent ([0-9a-f]{40})$/gm)].slice(0, 3).map((match) => match[1] as Oid)
 }
 
 function bodyOf(commit: Uint8Array): CommitBody {

@@ -181,9 +181,7 @@ export class Registry {
 
   async #removeRecords(id: ConversationId): Promise<void> {
     const { storage, prefix } = this.#env
-    const keys: string[] = []
-    for await (const key of storage.keys(`${prefix}/conversation/${id}/`)) keys.push(key)
-    await storage.batch(keys.map((key) => ({ key, value: null })))
+    await storage.purge(`${prefix}/conversation/${id}/`) // their bytes, too
   }
 }
 

@@ -5,7 +5,7 @@ import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
   MessageStatusEvent, MessageView, Op,
 } from '@jamikit/core/contracts'
-import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, MAX_CONVERSATION_BYTES, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
 import { CLONE_LIMITS } from '../sync/pack-reader.ts'
@@ -48,6 +48,7 @@ export class SwarmConversations implements Conversations {
   readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
   readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
   readonly #cache = new ObjectCache(CACHE_BYTES)
+  readonly #maxBytes: number
   readonly #off: (() => void)[] = []
   /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
   #createdS = 0
@@ -56,6 +57,7 @@ export class SwarmConversations implements Conversations {
   constructor(env: Env) {
     const { clock, random, logger, identity, contacts, connections, directory, storage, prefix } = env
     this.#env = env
+    this.#maxBytes = env.maxBytes ?? MAX_CONVERSATION_BYTES
     this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'conversation task failed'))
     const onError = (err: unknown) => logger.error({ err }, 'a listener threw')
     this.#entries = new Source(onError)
@@ -144,7 +146,7 @@ export class SwarmConversations implements Conversations {
     const { clock, random, crypto, logger, identity, displayName, storage, prefix } = this.#env
     return {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
-      cache: this.#cache, onProblem: (error) => this.#tellProblem(id, error),
+      cache: this.#cache, maxBytes: this.#maxBytes, onProblem: (error) => this.#tellProblem(id, error),
     }
   }
 
@@ -402,7 +404,7 @@ export class SwarmConversations implements Conversations {
 
   async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
     const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
+    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: { ...CLONE_LIMITS, bytes: Math.min(CLONE_LIMITS.bytes, this.#maxBytes) } })
     if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
     try {
       if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
