@@ -3,7 +3,7 @@
 // Proof: transfer/store.test.ts, transfer/transfers.test.ts (failing storage).
 import { JamiError } from '@jamikit/core/base'
 import { asInt, asMap, asString, decodeMsgpack, encodeMsgpack, type MsgpackInput } from '@jamikit/core/codec'
-import type { Clock, ConversationId, FileTree, MessageId, Random, Storage, StorageOp } from '@jamikit/core/contracts'
+import type { Clock, ConversationId, FileTree, Logger, MessageId, Random, Storage, StorageOp } from '@jamikit/core/contracts'
 import { BLOCK_BYTES } from '../defaults.ts'
 import { type LocalFile, openLocal } from './local-files.ts'
 
@@ -57,19 +57,21 @@ export class FileStore {
   readonly #prefix: string
   readonly #clock: Clock
   readonly #random: Random
+  readonly #logger: Logger
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(env: { readonly storage: Storage; readonly prefix: string; readonly clock: Clock; readonly random: Random }) {
+  constructor(env: { readonly storage: Storage; readonly prefix: string; readonly clock: Clock; readonly random: Random; readonly logger: Logger }) {
     this.#storage = env.storage
     this.#prefix = `${env.prefix}/transfers`
     this.#files = env.storage.files(this.#prefix)
     this.#clock = env.clock
     this.#random = env.random
+    this.#logger = env.logger
   }
 
   /** Sweeps what was being written. */
   async start(): Promise<void> {
-    await this.#files.remove('new')
+    await this.#files.remove('new').catch((err) => this.#logger.warn({ err }, 'what was being written is not swept')) // at the next start, then
   }
 
   // ---------------------------------------------------------------- whole files
@@ -172,8 +174,15 @@ export class FileStore {
     for await (const key of this.#storage.keys(`${this.#prefix}/out/`)) {
       const record = await this.#get(key)
       if (!record) continue
+      const out = this.#decoded(key, record)
+      if (out) yield out
+    }
+  }
+
+  #decoded(key: string, record: ReturnType<typeof asMap>): Outgoing | undefined {
+    try {
       const replyTo = record.get('replyTo')
-      yield {
+      return {
         tid: key.slice(key.lastIndexOf('/') + 1),
         conversation: asString(record.get('conversation'), 'conversation', 40) as ConversationId,
         name: asString(record.get('name'), 'name', 1024),
@@ -183,6 +192,9 @@ export class FileStore {
         replyTo: replyTo === undefined ? undefined : (asString(replyTo, 'replyTo', 40) as MessageId),
         reference: referenceOf(record),
       }
+    } catch (err) {
+      this.#logger.error({ err, key }, 'a record of files')
+      return undefined
     }
   }
 
@@ -256,7 +268,8 @@ export class FileStore {
     try {
       return asMap(decodeMsgpack(bytes), key)
     } catch (error) {
-      throw new JamiError('ERR_STORAGE_CORRUPT', `record ${key} cannot be read`, { cause: error, details: { key } })
+      this.#logger.error({ err: new JamiError('ERR_STORAGE_CORRUPT', `record ${key} cannot be read`, { cause: error, details: { key } }) }, 'a record of files') // it costs itself
+      return undefined
     }
   }
 
