@@ -1,4 +1,6 @@
 // Tunables of file transfer, with unit and source. Values only. docs/protocol/04 §7.
+/** What travels in one message of the multiplexer. */
+export const MESSAGE_BYTES = 65_535
 /** Bytes that are read from disk for one step of serving or copying: four messages of the multiplexer. */
 export const BLOCK_BYTES = 4 * 65_535
 /** Bytes hashed between two turns of the event loop: about 5 ms. */

@@ -35,8 +35,11 @@ export interface FileTransfer {
   pause(): void
   /** Goes on after `pause`. */
   resume(): void
-  /** Ends it and removes what came. Resolves when nothing of it is left; nothing happens when it is over. */
-  cancel(): Promise<void>
+  /**
+   * Ends it and removes what came. Resolves when nothing of it is left; nothing happens when it is over. With `keep` only this caller
+   * leaves: what came stays for the next one, and whoever else asked for it goes on.
+   */
+  cancel(options?: { keep?: boolean }): Promise<void>
 }
 
 /** What a program sends. */

@@ -190,8 +190,6 @@ export class Download {
     this.#mismatches++
     this.#reset('wrong')
     this.#phase = 'seeking'
-    const hope = [...this.#sources.values()].some(({ blamed }) => !blamed)
-    if (!hope || this.#mismatches >= MAX_MISMATCHES) this.#end({ kind: 'failed', code: 'ERR_FILE_HASH' })
     return this.#advance(nowMs)
   }
 
@@ -223,6 +221,7 @@ export class Download {
       this.#phase = 'verifying'
       this.#effects.push({ kind: 'verify' })
     }
+    if (this.#phase === 'seeking' && this.#isWrong()) this.#end({ kind: 'failed', code: 'ERR_FILE_HASH' })
     if (this.#phase === 'seeking' && this.#isGone()) this.#end({ kind: 'failed', code: 'ERR_FILE_GONE' })
     if (this.#phase !== 'seeking') return this.#taken()
     if (!this.#finding && nowMs >= this.#nextFindMs) {
@@ -244,6 +243,12 @@ export class Download {
     const ready = [...this.#sources.values()].filter(({ state, blamed, notBeforeMs }) => state === 'idle' && !blamed && notBeforeMs <= nowMs)
     const rank = ({ short, failures, device }: Source) => (short ? 1e6 : 0) + 2 * Math.min(failures, 1e5) + (device === this.#sender ? 0 : 1)
     return ready.sort((a, b) => rank(a) - rank(b))[0]
+  }
+
+  /** Everybody who was found gave wrong bytes, or it was wrong too often. */
+  #isWrong(): boolean {
+    if (this.#mismatches >= MAX_MISMATCHES) return true
+    return this.#mismatches > 0 && !this.#finding && [...this.#sources.values()].every(({ blamed }) => blamed)
   }
 
   /** Who announced it does not have it any more, and nobody who is there does. */

@@ -9,6 +9,7 @@ export class Progress {
   readonly #source: Source<TransferProgress>
   readonly #marks: { atMs: number; bytes: number }[] = [] // of the last RATE_MS; bounded by RATE_MS / PROGRESS_MIN_MS
   #timer: Timer | undefined
+  #dueMs = 0
   #toldMs = Number.NEGATIVE_INFINITY
   #most = 0
   #moved = 0
@@ -28,10 +29,10 @@ export class Progress {
 
   value(): TransferProgress {
     const now = this.#clock.now()
-    const [first] = this.#marks
-    const bytes = this.#marks.reduce((sum, mark) => sum + mark.bytes, 0)
-    const ms = first && now - first.atMs > 0 ? Math.max(now - first.atMs, PROGRESS_MIN_MS) : RATE_MS
-    return { doneBytes: this.#most, totalBytes: this.totalBytes, bytesPerSec: first === undefined || now - first.atMs > RATE_MS ? 0 : Math.round((bytes * 1000) / ms) }
+    const marks = this.#marks.filter(({ atMs }) => atMs >= now - RATE_MS)
+    const bytes = marks.reduce((sum, mark) => sum + mark.bytes, 0)
+    const ms = Math.max(now - (marks[0]?.atMs ?? now), PROGRESS_MIN_MS)
+    return { doneBytes: this.#most, totalBytes: this.totalBytes, bytesPerSec: Math.round((bytes * 1000) / ms) }
   }
 
   /** Something is on its way: told also while nothing comes. */
@@ -61,10 +62,13 @@ export class Progress {
   }
 
   #schedule(): void {
-    if (this.#timer || this.#source.size === 0) return
+    if (this.#source.size === 0) return
     const now = this.#clock.now()
-    const waitMs = this.#moved > 0 ? this.#toldMs + PROGRESS_MIN_MS - now : PROGRESS_BEAT_MS
-    this.#timer = this.#clock.after(Math.max(0, waitMs), () => {
+    const dueMs = this.#moved > 0 ? Math.max(now, this.#toldMs + PROGRESS_MIN_MS) : now + PROGRESS_BEAT_MS
+    if (this.#timer && this.#dueMs <= dueMs) return
+    this.#timer?.cancel()
+    this.#dueMs = dueMs
+    this.#timer = this.#clock.after(dueMs - now, () => {
       this.#timer = undefined
       this.#toldMs = this.#clock.now()
       this.#moved = 0

@@ -11,13 +11,13 @@ export class Received implements FileTransfer {
   readonly done: Promise<MessageId>
   path: string | undefined
   readonly #over = deferred<MessageId>()
-  readonly #cancel: () => Promise<void>
+  readonly #cancel: (keep: boolean) => Promise<void>
   #receiving: Receiving | undefined
 
-  constructor(conversation: ConversationId, message: MessageId, cancel: () => Promise<void>) {
+  constructor(conversation: ConversationId, message: MessageId, cancel: (view: Received, keep: boolean) => Promise<void>) {
     this.conversation = conversation
     this.message = message
-    this.#cancel = cancel
+    this.#cancel = (keep) => cancel(this, keep)
     this.done = this.#over.promise
     this.done.catch(() => {}) // told to whoever waits
   }
@@ -75,7 +75,7 @@ export class Received implements FileTransfer {
     this.#with((receiving) => receiving.resume())
   }
 
-  cancel(): Promise<void> {
-    return this.#cancel()
+  cancel({ keep = false }: { keep?: boolean } = {}): Promise<void> {
+    return this.#cancel(keep)
   }
 }

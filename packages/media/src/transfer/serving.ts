@@ -3,7 +3,7 @@
 import { JamiError, type Tasks, TokenBucket, withOp } from '@jamikit/core/base'
 import { fileAnnouncementOf, fileIdOf } from '@jamikit/core/codec'
 import type { Channel, ChannelHandler, Clock, ConversationId, DeviceId, Logger, MessageId, PeerIdentity } from '@jamikit/core/contracts'
-import { BLOCK_BYTES, MAX_RATED_DEVICES, MAX_SERVED, MAX_SERVED_PER_DEVICE, REQUEST_BURST, REQUESTS_PER_SECOND, SERVE_MIN_RATE, SERVE_STALL_MS } from '../defaults.ts'
+import { BLOCK_BYTES, MESSAGE_BYTES, MAX_RATED_DEVICES, MAX_SERVED, MAX_SERVED_PER_DEVICE, REQUEST_BURST, REQUESTS_PER_SECOND, SERVE_MIN_RATE, SERVE_STALL_MS } from '../defaults.ts'
 import { type FileConversations, isHolder } from './conversations.ts'
 import { parseRequest, startOf } from './request.ts'
 import type { FileKey, FileStore } from './store.ts'
@@ -85,7 +85,7 @@ export class Serving implements ChannelHandler {
   }
 
   async #serve(channel: Channel): Promise<void> {
-    const { clock, logger, store } = this.#env
+    const { logger, store } = this.#env
     if (this.#open.size >= MAX_SERVED) return channel.abort() // between the answer and now others came
     const wish = await this.#wish(channel.name, channel.remote).catch(() => undefined)
     const file = wish && (await store.open(wish))
@@ -120,7 +120,8 @@ export class Serving implements ChannelHandler {
       at += bytes.length
       next = at < file.sizeBytes ? file.read(at, BLOCK_BYTES) : Promise.resolve(bytes)
       next.catch(() => {}) // seen in its turn, unless the requester leaves before
-      await withOp(clock, { timeoutMs: SERVE_STALL_MS, signal: tasks.signal }, 'a requester that takes nothing', () => channel.write(bytes))
+      for (let sent = 0; sent < bytes.length; sent += MESSAGE_BYTES)
+        await withOp(clock, { timeoutMs: SERVE_STALL_MS, signal: tasks.signal }, 'a requester that takes nothing', () => channel.write(bytes.subarray(sent, sent + MESSAGE_BYTES)))
       windowBytes += bytes.length
       const now = clock.now()
       if (now - windowMs < SERVE_STALL_MS) continue

@@ -130,7 +130,7 @@ export class FileTransfers implements Transfers {
   receive(conversation: ConversationId, message: MessageId, { to, keep = true }: { to?: string; keep?: boolean } = {}): FileTransfer {
     const id = `${conversation}/${message}`
     const known = this.#jobs.get(id)
-    const view = new Received(conversation, message, () => this.#cancel(id))
+    const view = new Received(conversation, message, (self, keep) => this.#cancel(id, self, keep))
     if (this.#tasks.signal.aborted) view.reject(this.#tasks.signal.reason)
     else if (!known && this.#jobs.size >= MAX_WANTED) view.reject(limitError('files that are wanted', this.#jobs.size + 1, MAX_WANTED))
     else {
@@ -181,16 +181,20 @@ export class FileTransfers implements Transfers {
     }
   }
 
-  async #cancel(id: string): Promise<void> {
+  async #cancel(id: string, view?: Received, keepPart = false): Promise<void> {
     const job = this.#jobs.get(id)
-    if (!job) return
+    if (!job || (view && !job.views.has(view))) return
+    if (view && keepPart && job.views.size > 1) {
+      job.views.delete(view)
+      return view.reject(new JamiError('ERR_ABORTED', 'whoever asked for the file has left'))
+    }
     job.cancelled = true
     this.#jobs.delete(id)
     const error = new JamiError('ERR_ABORTED', 'the transfer was cancelled')
     job.receiving?.fail(error)
-    for (const view of job.views) view.reject(error)
+    for (const one of job.views) one.reject(error)
     await job.receiving?.settled()
-    await this.#store.unwant(job.conversation, job.message)
+    await this.#store.unwant(job.conversation, job.message, { keepPart })
   }
 
   /** @throws ERR_NOT_FOUND, ERR_FILE_GONE, ERR_LIMIT, ERR_PEER_REFUSED */
