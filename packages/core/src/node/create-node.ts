@@ -33,7 +33,7 @@ const OPTIONS: Shape = {
 const NETWORK: Shape = { bootstrap: { allowed: 'a list of host:port, maybe empty', test: Array.isArray } } // its entries: parseBootstrap
 const DHT: Shape = { port: is.whole(0, 65_535), networkId: is.whole(0, 0xffff_ffff), maxStoreBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
 const LIMITS: Shape = { conversationBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
-const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function }
+const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function, media: is.function }
 const RUNTIME: Shape = {
   clock: is.with('a clock', 'now', 'wallTimeMs', 'after', 'track'), random: is.with('a source of randomness', 'bytes'),
   crypto: is.with('cryptography', 'generateKey', 'sign', 'verify'), network: is.with('a network', 'addresses'),
