@@ -41,11 +41,11 @@ class Lab {
     this.directory = new FakeDirectory({ clock: this.clock })
   }
 
-  async join(identity: DeviceIdentity, options: { storage?: TestStorage; announced?: boolean; follows?: boolean; conversations?: ConversationId[]; stranger?: boolean } = {}): Promise<Someone> {
+  async join(identity: DeviceIdentity, options: { storage?: TestStorage; announced?: boolean; follows?: boolean; conversations?: ConversationId[]; stranger?: boolean; contacts?: AccountUri[] } = {}): Promise<Someone> {
     const { clock, network, certificates, directory } = this
     if (!options.stranger) this.members.add(identity.accountId)
     certificates.publish(identity.chain)
-    const manager = network.manager({ identity, policy: { allowsLink: () => true } })
+    const manager = network.manager({ identity, policy: { allowsLink: () => true, classOf: ({ accountId }) => (options.contacts?.includes(accountId) ? 'contact' : this.members.has(accountId) && !this.banned.has(accountId) ? 'member' : 'stranger') } })
     await manager.start()
     let swarm: ChannelHandler | undefined
     const handle = manager.handle.bind(manager)
@@ -162,6 +162,19 @@ describe('routing', () => {
     expect(lab.connected(alice)).toEqual([])
     await lab.clock.advance(700_000)
     expect([lab.connected(alice), lab.connected(bob), alice.told]).toEqual([[], [], ['connected', 'alone']])
+  })
+
+  it('who was linked as a member only loses the link with the last conversation; a contact keeps it', async () => {
+    const lab = new Lab()
+    const carol = await lab.join(device(2))
+    const alice = await lab.join(device(0), { contacts: [carol.identity.accountId] })
+    const bob = await lab.join(device(1))
+    await lab.clock.advance(20_000)
+    expect(lab.connected(alice).sort()).toEqual([bob.identity.deviceId, carol.identity.deviceId].sort())
+    for (const { identity } of [bob, carol]) lab.members.delete(identity.accountId)
+    alice.routing.membersChanged(CONVERSATION)
+    await lab.clock.advance(1_000)
+    expect([lab.connected(alice), alice.manager.links().map(({ peer }) => peer.deviceId)]).toEqual([[], [carol.identity.deviceId]])
   })
 
   it('an id that a peer named is dialled only when its owner is a member', async () => {

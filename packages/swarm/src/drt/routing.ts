@@ -1,6 +1,6 @@
 // The routing tables of all conversations of an account: one handler of `swarm://` channels, links that appear, how much is dialled at once.
 // docs/protocol/04 §6.2, §6.4, §6.6. Proof: drt/routing.test.ts.
-import { Source } from '@jamikit/core/base'
+import { JamiError, Source } from '@jamikit/core/base'
 import type { AccountUri, ConversationId, DeviceId, PeerIdentity } from '@jamikit/core/contracts'
 import { type RoutedConversation, type RoutingEnv, Shell } from './shell.ts'
 import { Slots } from './slots.ts'
@@ -101,6 +101,7 @@ export class Routing {
     const shell = this.#shells.get(id)
     if (!shell) return
     this.#shells.delete(id)
+    this.#unlink(new Set([...shell.engine.table.nodes()].map(({ account }) => account)))
     const ending = shell.stop().finally(() => this.#ending.delete(ending))
     this.#ending.add(ending)
   }
@@ -129,12 +130,23 @@ export class Routing {
 
   /** Members of a conversation came or went: whoever may not be here any more is out at once. */
   membersChanged(id: ConversationId): void {
-    this.#shells.get(id)?.membersChanged()
+    const shell = this.#shells.get(id)
+    if (shell) this.#unlink(shell.membersChanged())
   }
 
-  /** The program banned an account or a device. */
-  banned(): void {
-    for (const shell of this.#shells.values()) shell.membersChanged()
+  /** The program banned an account or a device, or took a ban back. */
+  bansChanged(): void {
+    for (const shell of this.#shells.values()) this.#unlink(shell.membersChanged())
+  }
+
+  /** Whoever was here as a member only, and shares nothing with us any more, has no link with us. */
+  #unlink(accounts: ReadonlySet<AccountUri>): void {
+    if (accounts.size === 0) return
+    const { connections, logger } = this.#env
+    for (const { peer, class: kind } of connections.links()) {
+      if (kind !== 'stranger' || !accounts.has(peer.accountId)) continue
+      void connections.closePeer(peer.deviceId, new JamiError('ERR_PEER_REFUSED', 'the peer shares no conversation with us any more')).catch((err: unknown) => logger.debug({ err }, 'a link was not closed in order'))
+    }
   }
 
   connectivityChanged(): void {

@@ -138,12 +138,14 @@ export class Shell {
     this.#do((now) => run(this.#engine, now))
   }
 
-  /** Members came or went. */
-  membersChanged(): void {
+  /** Members came or went. @returns accounts of devices that are not here any more */
+  membersChanged(): Set<AccountUri> {
+    let out = new Set<AccountUri>()
     this.#do((now) => {
-      this.#engine.recheck(now)
+      out = this.#engine.recheck(now)
       if (this.#engine.table.size === 0) this.#tracking.start(this.#conversation.members(), now)
     })
+    return out
   }
 
   #do(run: (nowMs: number) => void): void {
