@@ -71,6 +71,7 @@ export const MAX_STRANGE_OBJECTS = 100
 export const NEGOTIATIONS = {
   own: { total: 32, perAccount: 32 },
   contact: { total: 128, perAccount: 8 },
+  member: { total: 64, perAccount: 4 },
   stranger: { total: 16, perAccount: 4 },
 } as const
 /** Incoming requests of one device that are answered in a minute. */
@@ -84,6 +85,9 @@ export const MAX_COUNTED_DEVICES = 10_000
 /** Links with a device, and with all devices of an account: it may make as many as it likes. */
 export const MAX_LINKS_PER_DEVICE = 4
 export const MAX_LINKS_PER_ACCOUNT = 32
+/** Links with all members of our conversations who are no contacts, and with one of them: a group may have any number of members. */
+export const MAX_MEMBER_LINKS = 256
+export const MAX_LINKS_PER_MEMBER = 8
 /** A device that answers and with which no link stays is asked again at once, then after this long, ms, then twice as long and so on. */
 export const REDIAL_FIRST_MS = 1_000
 export const REDIAL_MAX_MS = 30_000

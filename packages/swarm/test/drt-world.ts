@@ -12,7 +12,6 @@ const LATENCY_MS = 30
 const LINK_MS = 400
 const REFUSED_MS = 30_000
 const LOOKUP_MS = 1_000
-const PRESENCE_MS = 10_000
 const WALL_MS = 1_800_000_000_000
 const CONVERSATION = 'c'.repeat(40) as ConversationId
 
@@ -94,14 +93,7 @@ export class SimDevice {
     this.isMobile = isMobile
     this.#random = world.random.fork(device)
     this.tracking = new Tracking(this.#random, {
-      track: (who) => {
-        const look = () => this.#later(LOOKUP_MS, () => {
-          if (!this.tracking.tracked.has(who)) return
-          this.engine.learn(world.online(who), world.now)
-          this.#later(PRESENCE_MS, look)
-        })
-        look()
-      },
+      track: (who) => this.#later(LOOKUP_MS, () => this.engine.learn(world.online(who), world.now)),
       untrack: () => {},
     })
     this.engine = this.#fresh()

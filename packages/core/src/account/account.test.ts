@@ -62,6 +62,24 @@ describe('who may link', () => {
   })
 })
 
+describe('members of our conversations', () => {
+  it('may link without being contacts, as a class of their own; not when they, or one of their devices, are banned', async () => {
+    const { account, allows, classOf, clock, stop } = await lab()
+    account.conversations.shares = (other) => other === bob.accountId
+    expect([allows(bob), allows(bobsOther), allows(carol)]).toEqual([true, true, false])
+    expect([identity, bob, carol].map(classOf)).toEqual(['own', 'member', 'stranger'])
+    await account.contacts.banDevice(bobsOther.deviceId, true)
+    expect([allows(bob), allows(bobsOther)]).toEqual([true, false])
+    await account.contacts.add(bob.accountId, clock.wallTimeMs(), { confirmed: true, conversation: undefined })
+    expect(classOf(bob)).toBe('contact')
+    await account.contacts.remove(bob.accountId, clock.wallTimeMs(), false)
+    expect([allows(bob), classOf(bob)]).toEqual([true, 'member'])
+    await account.contacts.remove(bob.accountId, clock.wallTimeMs(), true)
+    expect([allows(bob), classOf(bob)]).toEqual([false, 'stranger'])
+    await stop()
+  })
+})
+
 describe('whose share of room and time a peer gets', () => {
   it('its own for devices of the account, that of contacts for all their devices, that of strangers for everybody else', async () => {
     const { account, classOf, clock, stop } = await lab()

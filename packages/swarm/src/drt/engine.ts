@@ -126,12 +126,14 @@ export class DrtEngine {
     this.#maintain()
   }
 
-  /** Membership changed: whoever is not allowed any more is gone at once. */
-  recheck(now: number): void {
+  /** Membership changed: whoever is not allowed any more is gone at once. @returns whose devices were */
+  recheck(now: number): Set<AccountUri> {
     this.#now = now
+    const out = new Set<AccountUri>() // bounded by the table
     let mobiles = false
     for (const { device, account } of [...this.#table.accounts()]) {
       if (this.#host.isAllowed(account, device)) continue
+      out.add(account)
       mobiles ||= this.#table.lease(device) !== undefined
       const lines = [...(this.#peers.get(device)?.lines ?? [])]
       const node = this.#table.node(device)
@@ -150,6 +152,7 @@ export class DrtEngine {
     if (mobiles) this.#host.mobilesChanged()
     this.#maintain()
     this.#settle()
+    return out
   }
 
   // ---------------------------------------------------------------- events: channels
