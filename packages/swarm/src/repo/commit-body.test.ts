@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bundle } from '../../test/harness.ts'
+import { MAX_BODY_VALUES } from '../defaults.ts'
 import { parseCommit } from './commit.ts'
 import { parseBody, printBody } from './commit-body.ts'
 
@@ -34,6 +35,19 @@ describe('bodies', () => {
 
   it.each([['no JSON', 'x'], ['a list', '[]'], ['null', 'null'], ['a string', '"x"'], ['a body that is a list', '{"type":"text/plain","body":[]}'], ['a type that is an object', '{"type":{}}'], ['nothing', '']])(
     'refuse %s', (_what, message) => expect(() => parseBody(message)).toThrow(JamiError))
+
+  it('of more values than anybody writes, whatever they are, are not taken apart: of unknown type, and nothing in them', () => {
+    const around = (count: number, one: (n: number) => string, open = '', close = '') => `{"type":"text/plain","body":"a, [ { \\" ,"${open}${Array.from({ length: count }, (_, n) => one(n)).join('')}${close}}`
+    const heavy: [string, (count: number) => string][] = [
+      ['members', (count) => around(count, (n) => `,"m${n}":""`)], ['elements', (count) => around(count - 2, () => ',1', ',"x":[1', ']')], ['lists in lists', (count) => around(count - 1, () => '[', ',"x":', ']'.repeat(count - 1))],
+      ['objects', (count) => around(count / 2 - 1, () => ',{}', ',"x":[{}', ']')],
+    ]
+    for (const [what, make] of heavy) {
+      expect([what, parseBody(make(MAX_BODY_VALUES - 4)).fields.body]).toEqual([what, 'a, [ { " ,'])
+      expect([what, parseBody(make(MAX_BODY_VALUES + 4))]).toEqual([what, { type: 'unknown', fields: {} }])
+    }
+    expect(parseBody(`{"type":"text/plain","body":"${'[{,'.repeat(20_000)}"}`).type).toBe('text/plain') // a text is one value
+  })
 
   it('keep unknown members that are text, drop others, and nothing can reach a prototype', () => {
     const body = parseBody('{"type":"x","mine":"1","other":[1],"__proto__":"evil","constructor":"c"}')
