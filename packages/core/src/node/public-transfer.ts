@@ -40,6 +40,11 @@ export class PublicTransfer<M> implements Transfer<M> {
   }
 
   async #run(env: TransferEnv<M>, inner: FileTransfer, op: Op, also: ((transfer: Transfer<M>) => Promise<unknown>) | undefined): Promise<M> {
+    let settled = false
+    const settle = () => {
+      settled = true
+    }
+    inner.done.then(settle, settle)
     const beside = also && Promise.resolve().then(() => also(this))
     beside?.catch(() => {})
     try {
@@ -50,7 +55,7 @@ export class PublicTransfer<M> implements Transfer<M> {
       })
       return await env.message(inner, id)
     } catch (error) {
-      await inner.cancel({ keep: JamiError.is(error, 'ERR_TIMEOUT') || JamiError.is(error, 'ERR_ABORTED') || JamiError.is(error, 'ERR_STORAGE_IO') }).catch(() => {}) // nothing happens when it is over
+      if (!settled) await inner.cancel({ keep: true }).catch(() => {}) // whoever asked has left; what came stays
       throw error
     }
   }
