@@ -177,16 +177,19 @@ describe('cuts, restarts and losses', () => {
   })
 })
 
-it('texts that come while a file does arrive as fast as without it', async () => {
+it('a large file has a link of its own: texts keep to theirs and arrive meanwhile; afterwards that link goes', async () => {
   const message = await sent(someBytes(8 << 20))
+  const before = nodes.bob.stats().links
   const transfer = message.download()
   await net.clock.runUntil(() => transfer.progress().doneBytes > 1 << 20)
   const arrived: string[] = []
   bob.on('message', (one) => void (one.type === 'text' && arrived.push(one.text)))
   for (let i = 0; i < 5; i++) await net.run(chat.send(`text ${i}`))
   await net.advance(1_000)
-  expect(arrived.length).toBe(5)
+  expect([arrived.length, nodes.bob.stats().links]).toEqual([5, before + 1])
   await net.run(Promise.resolve(transfer))
+  await net.advance(120_000)
+  expect(nodes.bob.stats().links).toBe(before)
 })
 
 it('without the package media everything works but files, which say what is missing', async () => {

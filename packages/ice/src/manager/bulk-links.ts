@@ -3,7 +3,7 @@
 // links both sides give new channels to the lowest. docs/protocol/02 §4.9. Proof: manager/bulk-links.test.ts.
 import { abortError, type Tasks, throwIfAborted, withOp } from '@jamikit/core/base'
 import type { Clock, DeviceId, OpenChannelOptions, Timer } from '@jamikit/core/contracts'
-import { BULK_IDLE_MS, BULK_LINK_MS, BULK_RETRY_MS, MAX_COUNTED_DEVICES } from '../defaults.ts'
+import { BULK_IDLE_MS, BULK_LINK_MS, BULK_RETRY_MS, MAX_COUNTED_DEVICES, MAX_LINKS_PER_DEVICE } from '../defaults.ts'
 
 /** What is asked of a link. */
 export interface BulkLink {
@@ -37,8 +37,9 @@ export class BulkLinks<L extends BulkLink = import('../link/link.ts').Link> {
   async link(first: L, wanted: Pick<OpenChannelOptions, 'account' | 'connType'>, signal: AbortSignal): Promise<L> {
     const { clock, open, dial } = this.#host
     const device = first.peer.deviceId
-    const other = open(device).filter(({ id }) => id > first.id).sort((a, b) => a.channels - b.channels)[0]
-    if (other) return other
+    for (const own of this.#idle.keys()) if (own.isOpen && own.peer.deviceId === device && own !== first) return own
+    const others = open(device).filter((link) => link !== first) // made by two who dialled at once, or by the other side: they may carry messages
+    if (others.length >= MAX_LINKS_PER_DEVICE - 1) return others.sort((a, b) => a.channels - b.channels)[0] ?? first // another one would push one of them out
     const retryMs = this.#refused.get(device)
     if (retryMs !== undefined && clock.now() < retryMs) return first
     const { account, connType } = wanted
