@@ -1,5 +1,5 @@
 // A transfer as programs see it: a promise of its message, a loop over its progress, a stream of its bytes. Over the FileTransfer contract;
-// a call that could not begin is a transfer that has failed. Proof: node/public-transfer.test.ts.
+// a call that could not begin is a transfer that has failed. Proof: node/public-files.test.ts.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -56,7 +56,7 @@ export class PublicTransfer<M> implements Transfer<M> {
       return await env.message(inner, id)
     } catch (error) {
       if (!settled) await inner.cancel({ keep: true }).catch(() => {}) // whoever asked has left; what came stays
-      throw error
+      throw JamiError.from(error, 'ERR_LISTENER') // what the program's own stream threw
     }
   }
 
