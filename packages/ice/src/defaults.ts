@@ -82,6 +82,12 @@ export const LOOKUPS_PER_MINUTE = 240
 export const LOOKUP_TIMEOUT_MS = 10_000
 /** Devices whose requests, or refusals, are counted. */
 export const MAX_COUNTED_DEVICES = 10_000
+/** A bulk channel waits so long for a link of its own before it takes the one that is there, ms. */
+export const BULK_LINK_MS = 10_000
+/** After one that did not come about none is tried with this device for this long, ms. */
+export const BULK_RETRY_MS = 300_000
+/** A link that was made for bulk is closed when it had no channel for this long, ms. */
+export const BULK_IDLE_MS = 30_000
 /** Links with a device, and with all devices of an account: it may make as many as it likes. */
 export const MAX_LINKS_PER_DEVICE = 4
 export const MAX_LINKS_PER_ACCOUNT = 32

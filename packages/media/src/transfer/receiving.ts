@@ -85,6 +85,8 @@ export class Receiving {
     if (this.#started) return
     this.#started = true
     const { clock, store, tasks } = this.#env
+    if (tasks.signal.aborted) return this.#onStop()
+    tasks.signal.addEventListener('abort', this.#onStop, { once: true })
     tasks.run('receiving a file', async () => {
       try {
         const here = await store.open(this.file)
@@ -104,7 +106,6 @@ export class Receiving {
         this.fail(error)
       }
     })
-    tasks.signal.addEventListener('abort', this.#onStop, { once: true })
   }
 
   readonly #onStop = (): void => this.fail(this.#env.tasks.signal.reason)

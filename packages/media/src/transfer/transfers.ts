@@ -183,7 +183,7 @@ export class FileTransfers implements Transfers {
 
   async #cancel(id: string, view?: Received, keepPart = false): Promise<void> {
     const job = this.#jobs.get(id)
-    if (!job || (view && !job.views.has(view))) return
+    if (!job || this.#tasks.signal.aborted || (view && !job.views.has(view))) return // stopping is no cancelling: it comes at the next start
     if (view && keepPart && job.views.size > 1) {
       job.views.delete(view)
       return view.reject(new JamiError('ERR_ABORTED', 'whoever asked for the file has left'))
