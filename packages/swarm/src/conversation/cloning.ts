@@ -60,7 +60,7 @@ export class Cloning {
       const error = JamiError.from(caught)
       logger.warn({ device, conversation: id, err: error }, 'a clone failed')
       if (['ERR_REPO_INVALID', 'ERR_NOT_MEMBER', 'ERR_LIMIT'].includes(error.code) && ++pending.failures >= MAX_VALIDATION_FAILURES)
-        onProblem(id, new JamiError('ERR_REPO_INVALID', `conversation ${id} failed validation ${pending.failures} times and is not tried again before the next start: ${error.message}`, { cause: error, details: { ...error.details, conversation: id } }))
+        onProblem(id, new JamiError('ERR_REPO_INVALID', `conversation ${id} failed validation ${pending.failures} times and is not tried again before the next start, or until it is accepted again: ${error.message}`, { cause: error, details: { ...error.details, conversation: id, failures: pending.failures } }))
       else if (error.code.startsWith('ERR_STORAGE')) onProblem(id, error)
     } finally {
       busy.delete(device)
