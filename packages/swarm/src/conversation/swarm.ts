@@ -104,6 +104,7 @@ export class SwarmConversations implements Conversations {
     })
     this.#cloning = new Cloning({
       registry, tasks, directory, logger, onProblem,
+      connected: (account) => env.messages.connectedDevices(account),
       clone: (pending, device) => this.#clone(pending, device),
       onCloned: (conversation, from, head) => this.#cloned(conversation, from, head),
     })
