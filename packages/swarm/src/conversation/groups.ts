@@ -33,10 +33,14 @@ export class Groups {
     const role = conversation.roleOf(account)
     if (conversation.mode === 0 && role === undefined) throw argumentError('account', account, 'one of the two of a one-to-one conversation')
     if (role === 'banned' || conversation.isBanned(account)) return this.#resolve(conversation, 'unban', account)
-    if (role === undefined || role === 'left') await this.#write(conversation, [joining, adding(account)])
-    const now = clock.wallTimeMs()
-    await registry.update(conversation.id, (record) => withInvited(record, account, now))
-    void this.#send(conversation, account, account, now, false)
+    const change = role === undefined || role === 'left' ? await conversation.change(joining, adding(account)) : undefined
+    try {
+      const now = clock.wallTimeMs()
+      await registry.update(conversation.id, (record) => withInvited(record, account, now))
+      await this.#send(conversation, account, account, now, false) // before the notice of the commit, so that nobody has to ask
+    } finally {
+      if (change) this.#env.onChange(conversation, change)
+    }
   }
 
   /** @throws ERR_NOT_ADMIN, ERR_NOT_FOUND, ERR_ARGUMENT */
@@ -113,13 +117,15 @@ export class Groups {
     await this.#send(conversation, account, device, invitedMs, true)
   }
 
+  /** Handed over when it resolves, not yet delivered. */
   async #send(conversation: Conversation, account: AccountUri, to: AccountUri | DeviceId, invitedMs: number, connectedOnly: boolean): Promise<void> {
     const { messages, logger } = this.#env
+    const failed = (err: unknown) => logger.warn({ err: JamiError.from(err), account, conversation: conversation.id }, 'an invitation could not be sent')
     try {
       const body = printInvitation(conversation.id, conversation.mode, invitedMs, conversation.mode === 0 ? {} : await conversation.profile())
-      await messages.send(to, { mime: MIME.invitation, body }, connectedOnly ? { connectedOnly } : { replaces: `invitation ${conversation.id}`, connType: MIME.invitation })
+      void messages.send(to, { mime: MIME.invitation, body }, connectedOnly ? { connectedOnly } : { replaces: `invitation ${conversation.id}`, connType: MIME.invitation }).catch(failed)
     } catch (err) {
-      logger.warn({ err: JamiError.from(err), account, conversation: conversation.id }, 'an invitation could not be sent')
+      failed(err)
     }
   }
 }
