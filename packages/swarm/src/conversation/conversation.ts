@@ -372,7 +372,7 @@ export class Conversation {
       const reader: ObjectReader = { read: async (oid) => (await this.#repo.read(oid)) ?? pack.read(oid), stat: async (oid) => (await this.#repo.stat(oid)) ?? pack.stat(oid) }
       const bases = bestBases(this.#repo, common).map((oid) => ({ head: oid, tree: this.#repo.info(oid)?.tree ?? '' }))
       if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
-      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases })
+      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases }, this.#env.identity)
       const merge = await this.#writer.sign(root, [ours, theirs], `Merge commit '${head}'`, objects)
       return { ...(await this.#advance({ commits: [...commits, merge.commit], objects: merge.objects, pack: received, head: merge.commit.oid })), merged: true }
     })

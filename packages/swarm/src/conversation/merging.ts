@@ -1,12 +1,13 @@
 // Where a fetched history meets ours, and the tree of the merge: by path, from what differs, never from whole trees.
-// docs/protocol/04 §4.6. Proof: conversation/merging.test.ts, sync/merge.test.ts (rules by brute force).
-import { limitError, Slices } from '@jamikit/core/base'
-import type { BaseEnv, Clock } from '@jamikit/core/contracts'
+// docs/protocol/04 §4.6. Proof: conversation/merging.test.ts, conversation/merging-groups.test.ts (whole histories, stock git), sync/merge.test.ts.
+import { JamiError, limitError, Slices } from '@jamikit/core/base'
+import type { BaseEnv, Clock, DeviceIdentity } from '@jamikit/core/contracts'
 import { MAX_ENTRIES_PER_COMMIT, MAX_JOINTS, MAX_MERGE_BASES } from '../defaults.ts'
 import { editTree } from '../repo/edit-tree.ts'
-import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import { type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
 import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
 import { mergePaths, virtualBase } from '../sync/merge.ts'
+import { mayWrite } from '../validation/author.ts'
 import { Budget, Trees } from '../validation/trees.ts'
 
 /** Commits that are looked up between two turns of the event loop. */
@@ -51,18 +52,33 @@ export function bestBases(history: History, all: ReadonlySet<Oid>): Oid[] {
   return best
 }
 
+export interface Sides {
+  readonly ours: { readonly head: Oid; readonly tree: Oid }
+  readonly theirs: { readonly head: Oid; readonly tree: Oid }
+  readonly bases: readonly { readonly head: Oid; readonly tree: Oid }[]
+}
+
 /**
- * The tree of a merge of two heads. @returns its id and the trees that are new
- * @throws ERR_REPO_INVALID when both sides changed a file that has no rule, or they have nothing in common
+ * The tree of a merge of two heads, that `writer` may sign. @returns its id and the trees that are new
+ * @throws ERR_REPO_INVALID when they have nothing in common, ERR_NOT_MEMBER when the writer is out in what comes of it: no peer would take the merge
  */
 export async function mergeTrees(
   env: Pick<BaseEnv, 'clock'>,
   reader: ObjectReader,
-  sides: { ours: { head: Oid; tree: Oid }; theirs: { head: Oid; tree: Oid }; bases: readonly { head: Oid; tree: Oid }[] },
+  sides: Sides,
+  writer?: Pick<DeviceIdentity, 'accountId' | 'deviceId'>,
 ): Promise<{ root: Oid; objects: GitObject[] }> {
+  const merged = await treeOf(env, reader, sides)
+  const made = new Map(merged.objects.map((object) => [objectId(object), object]))
+  const read = async (oid: Oid) => made.get(oid) ?? reader.read(oid)
+  if (writer && !(await mayWrite({ read }, merged.root, writer))) throw new JamiError('ERR_NOT_MEMBER', 'merge: we are no member any more in what the others wrote', { details: { head: sides.theirs.head } })
+  return merged
+}
+
+async function treeOf(env: Pick<BaseEnv, 'clock'>, reader: ObjectReader, sides: Sides): Promise<{ root: Oid; objects: GitObject[] }> {
   const [base, ...others] = sides.bases
   if (!base) throw repoInvalid('the histories have nothing in common')
-  if (sides.theirs.tree === base.tree || sides.theirs.tree === sides.ours.tree) return { root: sides.ours.tree, objects: [] }
+  if ((others.length === 0 && sides.theirs.tree === base.tree) || sides.theirs.tree === sides.ours.tree) return { root: sides.ours.tree, objects: [] }
   const trees = new Trees(reader, new Slices(env.clock, 2_000), new Budget('tree entries of a merge', (MAX_MERGE_BASES + 2) * MAX_ENTRIES_PER_COMMIT))
   const changes = async (tree: Oid) => trees.diff(base.tree, tree, new Budget('tree entries of a merge', MAX_ENTRIES_PER_COMMIT))
   const sideChanges = await Promise.all([sides.ours, sides.theirs, ...others].map(({ tree }) => changes(tree)))

