@@ -131,6 +131,8 @@ export const ASK_INVITE_MS = 60_000
 export const TYPING_MS = 12_000
 /** Remembered idempotency keys per conversation. */
 export const MAX_KEYS = 10_000
+/** Bytes of one conversation's objects up to which others' are taken, unless the program says otherwise. */
+export const MAX_CONVERSATION_BYTES = 2 ** 30
 /** Commits that one fetch may bring. */
 export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */

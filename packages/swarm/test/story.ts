@@ -35,8 +35,9 @@ export class Story {
   head: Oid = ''
 
   /** A 1:1 conversation that `creator` made for `invited`. */
-  static async oneToOne(creator: DeviceIdentity, invited: DeviceIdentity): Promise<Story> {
+  static async oneToOne(creator: DeviceIdentity, invited: DeviceIdentity, timeS = START_S): Promise<Story> {
     const story = new Story()
+    story.#timeS = timeS
     await story.tell({
       author: creator, type: 'initial', fields: { mode: '0', invited: invited.accountId }, parents: [],
       edits: { [`admins/${creator.accountId}.crt`]: accountPem(creator), [`devices/${creator.deviceId}.crt`]: devicePem(creator), [`invited/${invited.accountId}`]: '' },

@@ -5,6 +5,8 @@ import { type Check, is, OP, type Shape } from '../base/arguments.ts'
 /** One text on the wire; the message itself is a git commit. */
 export const MAX_TEXT_LENGTH = 65_536
 export const MAX_KEY_LENGTH = 200
+/** Of a file that is sent. */
+export const MAX_FILE_NAME_LENGTH = 255
 export const MAX_LABEL_LENGTH = 100
 export const MAX_NAME_LENGTH = MAX_DISPLAY_NAME
 export const MAX_PASSWORD_LENGTH = 1024

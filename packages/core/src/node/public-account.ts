@@ -4,6 +4,7 @@ import type { LocalAccount } from '../account/account.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -12,11 +13,12 @@ import type { Clock } from '../contracts/clock.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
-import type { Account, AccountEvents, Channels, Conversation, ConversationList, Message, PeerLike } from './api.ts'
+import type { Account, AccountEvents, Channels, Conversation, ConversationList, FileMessage, Message, PeerLike } from './api.ts'
 import { EventHub, MAX_BUFFER_SIZE } from './event-hub.ts'
 import { GRACE_MS, MAX_NAME_LENGTH, MAX_PASSWORD_LENGTH } from './limits.ts'
 import { Protocols } from './protocols.ts'
 import { PublicContacts } from './public-contacts.ts'
+import { PublicFiles } from './public-files.ts'
 import { PublicConversation } from './public-conversation.ts'
 import { parseConversationId, peerUri } from './public-ids.ts'
 import { Timeline } from './timeline.ts'
@@ -25,7 +27,7 @@ const EXPORT = { ...OP, password: is.text(0, MAX_PASSWORD_LENGTH), currentPasswo
 const PROFILE = { displayName: is.text(0, MAX_NAME_LENGTH) }
 const MEMBER_ACTIONS: Readonly<Record<string, AccountEvents['member']['action']>> = { add: 'added', join: 'joined', remove: 'left', ban: 'banned', unban: 'unbanned' }
 const ACCOUNT_EVENTS: Readonly<Record<keyof AccountEvents, true>> = {
-  message: true, 'message:status': true, typing: true, 'contact:request': true, contact: true, conversation: true, member: true, presence: true, online: true,
+  message: true, 'message:status': true, typing: true, 'contact:request': true, contact: true, conversation: true, member: true, presence: true, online: true, transfer: true,
 }
 
 export interface PublicAccountEnv {
@@ -40,6 +42,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   readonly contacts: PublicContacts
   readonly conversations: ConversationList
   readonly channels: Channels
+  readonly files: PublicFiles<FileMessage>
   readonly presence: Account['presence']
   readonly profile: Account['profile']
   readonly #env: PublicAccountEnv
@@ -59,12 +62,21 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       listeners: () => this.count('message'),
       show: (entry) => {
         const message = this.#show(entry.conversation).show(entry)
-        return message.type === 'text' || message.type === 'unknown' ? message : undefined
+        return message.type === 'text' || message.type === 'file' || message.type === 'unknown' ? message : undefined
       },
       tell: (message) => this.emit('message', message),
       onError: (error) => env.onError(error, 'messages'),
     })
     this.contacts = new PublicContacts({ local, within: (op, what, work) => this.within(op, what, work), conversation: (id) => this.conversation(id) })
+    this.files = new PublicFiles<FileMessage>({
+      transfers: local.media?.transfers, clock: env.clock, life: this.#life.signal,
+      message: async (conversation, id) => {
+        const message = await this.#show(conversation).message(id)
+        if (message.type !== 'file') throw new JamiError('ERR_ARGUMENT', `message ${id} is of type ${message.type}: something else was sent under this idempotencyKey before`, { details: { field: 'idempotencyKey', got: message.type, allowed: 'file' } })
+        return message
+      },
+      tell: (news) => void this.emit('transfer', news),
+    })
     this.channels = new Protocols({
       connections: local.connections, ownUri: this.uri, isContact: (uri) => local.contacts.isContact(uri), onError: env.onError,
     })
@@ -93,6 +105,10 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       [Symbol.asyncIterator]: () => this.#list(),
     }
     this.#wire()
+  }
+
+  [INSPECT](): string {
+    return shown('Account', { uri: this.uri, label: this.label, displayName: this.profile.displayName, deviceId: this.deviceId, online: this.online })
   }
 
   get uri(): AccountUri {
@@ -189,7 +205,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     let shown = this.#shown.get(id)
     if (!shown) {
       const { clock, warn } = this.#env
-      shown = new PublicConversation({ conversations: this.local.conversations, clock, warn, ownUri: this.uri, life: this.#life.signal, contact: (uri) => this.contacts.show(uri) }, id)
+      shown = new PublicConversation({ conversations: this.local.conversations, clock, warn, ownUri: this.uri, life: this.#life.signal, contact: (uri) => this.contacts.show(uri), files: this.files }, id)
       this.#shown.set(id, shown)
     }
     return shown

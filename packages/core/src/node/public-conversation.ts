@@ -1,6 +1,7 @@
 // A conversation as programs see it: a thin object over the conversations contract. No protocol. Proof: node/jami-node.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -9,8 +10,10 @@ import type { Conversations } from '../contracts/conversations.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, ConversationId, MessageId } from '../contracts/ids.ts'
 import type { Listen, Op } from '../contracts/service.ts'
-import type { Contact, Conversation, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
+import type { FileSource, SendFileOptions, Transfer } from './api-files.ts'
+import type { Contact, Conversation, FileMessage, HistoryOptions, Message, PeerLike, SendOptions, TextMessage } from './api.ts'
 import { MAX_KEY_LENGTH, MAX_PATH_LENGTH, MAX_TEXT_LENGTH } from './limits.ts'
+import type { PublicFiles } from './public-files.ts'
 import { MESSAGE_ID, parseMessageId, PEER, peerUri } from './public-ids.ts'
 import { messageOf } from './public-message.ts'
 
@@ -27,6 +30,7 @@ export interface ConversationEnv {
   /** Fires when the account stops. */
   readonly life: AbortSignal
   readonly contact: (uri: AccountUri) => Contact
+  readonly files: PublicFiles<FileMessage>
   /** Something that the program's author should know. */
   readonly warn: (code: string, message: string) => void
 }
@@ -38,6 +42,11 @@ export class PublicConversation implements Conversation {
   constructor(env: ConversationEnv, id: ConversationId) {
     this.#env = env
     this.id = id
+  }
+
+  [INSPECT](): string {
+    const { conversations } = this.#env
+    return shown('Conversation', { id: this.id, ready: this.ready, members: conversations.members(this.id).length, head: conversations.get(this.id)?.head })
   }
 
   #info() {
@@ -78,6 +87,10 @@ export class PublicConversation implements Conversation {
         this.#env.warn('JAMI_KEY_REUSED', `send() to conversation ${this.id}: another text has been sent under this idempotencyKey before (message ${id}); nothing was sent now`)
       return message
     })
+  }
+
+  sendFile(source: FileSource, options?: SendFileOptions): Transfer<FileMessage> {
+    return this.#env.files.send(this.id, source, options)
   }
 
   history(options: HistoryOptions = {}): AsyncIterableIterator<Message> {
@@ -157,6 +170,7 @@ export class PublicConversation implements Conversation {
         checkOptions(options, REPLY)
         return this.send(text, { ...options, replyTo: entry.id })
       },
+      download: (to, options) => this.#env.files.download(this.id, entry.id, to, options),
       delivered: (options) => abandonable(this.#delivered(entry.id, options)),
     })
   }

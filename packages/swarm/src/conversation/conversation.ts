@@ -18,40 +18,20 @@ import { Turns } from '../repo/turns.ts'
 import { validateHistory } from '../validation/validate-history.ts'
 import { mayJoin } from './admission.ts'
 import { Card, readCard } from './card.ts'
-import { diverges } from './diverging.ts'
+import type { Change, ConversationEnv } from './conversation-env.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { type Member, Members } from './members.ts'
 import { introducing, joining, leaving, type Plan } from './membership.ts'
-import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
+import { bestBases, diverges, joints, mergeTrees, unknownOf } from './merging.ts'
 import { range, type HistoryRange } from './paging.ts'
 import type { ProfileCard } from './profile-card.ts'
+import { quotaError } from './quota.ts'
 import { entryOf } from './reading.ts'
 import { SentKeys } from './sent-keys.ts'
 import { type Draft, emptyFile, Writer } from './writer.ts'
 
-export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'crypto' | 'logger'> {
-  readonly identity: DeviceIdentity
-  readonly displayName: () => string
-  readonly storage: Storage
-  readonly files: FileTree
-  /** Prefix of this conversation's records. */
-  readonly prefix: string
-  /** Objects of all conversations that were read lately. */
-  readonly cache: ObjectCache
-  /** What is wrong with what is kept. */
-  readonly onProblem: (error: JamiError) => void
-}
-
-export interface Change {
-  /** New on main, parents first. */
-  readonly commits: readonly CommitInfo[]
-  readonly head: Oid
-  /** Accounts that are banned since. */
-  readonly banned: readonly AccountUri[]
-  /** Its card is another one since. */
-  readonly profile: boolean
-}
+export type { Change, ConversationEnv } from './conversation-env.ts'
 
 type Seed = Pick<ConversationEnv, 'clock' | 'crypto' | 'identity' | 'displayName'>
 
@@ -114,6 +94,7 @@ export class Conversation {
    * @throws ERR_REPO_INVALID, ERR_LIMIT, ERR_NOT_MEMBER
    */
   static async clone(env: ConversationEnv, id: ConversationId, head: Oid, pack: ReceivedPack, inviter: AccountUri, expected: ConversationMode = 0): Promise<Conversation> {
+    if (pack.bytes > env.maxBytes) throw quotaError(id, env.maxBytes, { got: pack.bytes })
     const { commits, used } = await validateHistory(env, { conversation: id, head, pack, known: undefined })
     await mayJoin(env.identity.accountId, { id, head, commits, pack, inviter, expected })
     const conversation = await Conversation.#make(env, id, { commits, pack: { received: pack, used }, head })
@@ -268,6 +249,15 @@ export class Conversation {
     if (this.#ended) throw new JamiError('ERR_NOT_FOUND', `conversation ${this.id} is not here any more`)
   }
 
+  get maxBytes(): number {
+    return this.#env.maxBytes
+  }
+
+  /** How many bytes of others it still takes. */
+  async room(): Promise<number> {
+    return Math.max(0, this.maxBytes - (await this.#repo.bytes()))
+  }
+
   /** One writer at a time. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(() => {
@@ -316,12 +306,14 @@ export class Conversation {
     return this.#advance({ commits: drafts.map(({ commit }) => commit), objects: drafts.flatMap(({ objects }) => objects), head: drafts.at(-1)?.commit.oid })
   }
 
-  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what is replied to), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
       const role = this.roleOf(this.#writer.me)
       if (role !== 'admin' && role !== 'member' && role !== 'invited') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
       for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
+      const replyTo = body.fields['reply-to']
+      if (replyTo !== undefined && !this.#repo.has(replyTo)) throw new JamiError('ERR_NOT_FOUND', `message ${replyTo}, to be replied to, is not in conversation ${this.id}`, { details: { field: 'replyTo', message: replyTo, conversation: this.id } })
       const known = key === undefined ? undefined : await this.#keys.get(key)
       if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: undefined }
       const drafts = await this.#draft([joining, async () => ({ body })])
@@ -349,12 +341,12 @@ export class Conversation {
 
   /** True when a fetched head does not build on ours: a merge is due. */
   diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
-    return diverges(this.#turns, this.#repo.head, head, pack)
+    return diverges(this.#repo, this.#turns, head, pack)
   }
 
   /**
    * Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing.
-   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
+   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault, or more than may be kept; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
    */
   async receive(head: Oid, pack: ReceivedPack): Promise<(Change & { merged: boolean }) | undefined> {
     if (this.#repo.has(head)) return undefined
@@ -364,6 +356,8 @@ export class Conversation {
       const commits = await unknownOf(clock, this.#repo, validated.commits) // others may have brought them meanwhile
       const theirs = commits.findLast(({ oid }) => oid === head)
       if (!theirs) return undefined
+      const bytes = pack.bytes + (await this.#repo.bytes())
+      if (bytes > this.maxBytes) throw quotaError(this.id, this.maxBytes, { got: bytes, head })
       const common = await joints(clock, this.#repo, commits)
       const ours = this.#headInfo()
       const received = { received: pack, used: validated.used }

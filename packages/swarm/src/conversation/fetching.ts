@@ -8,9 +8,11 @@ import type { Oid } from '../repo/object.ts'
 import { type Fetched, fetchFrom } from '../sync/fetch.ts'
 import { type FetchJob, FetchQueue } from '../sync/fetch-queue.ts'
 import { GitStream } from '../sync/git-stream.ts'
+import { CLONE_LIMITS, PACK_LIMITS } from '../sync/pack-reader.ts'
 import type { PackLimits } from '../sync/pack-objects.ts'
 import { headOf, isTransient, Refusals } from '../sync/refusals.ts'
 import type { Change, Conversation } from './conversation.ts'
+import { quotaError } from './quota.ts'
 
 const OPEN_TIMEOUT_MS = 60_000
 
@@ -36,6 +38,10 @@ interface Attempt {
   failures: number
   /** A merge is due, and the other side had its chance to make it. */
   waited: boolean
+  /** There is more than one fetch usually brings: as much as a clone may be. */
+  far: boolean
+  /** What was refused last is a head that was not refused before. */
+  fresh: boolean
   retry: { cancel(): void } | undefined
 }
 
@@ -110,7 +116,7 @@ export class Fetching {
     const conversation = this.#env.find(job.conversation)
     const key = keyOf(job.conversation, job.device)
     if (!conversation || (job.commit !== undefined && conversation.has(job.commit)) || !this.#env.mayFetch(conversation, job.account, job.device)) return void this.#attempts.delete(key)
-    const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, retry: undefined }
+    const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, far: false, fresh: true, retry: undefined }
     attempt.retry?.cancel()
     attempt.retry = undefined
     this.#attempts.set(key, attempt)
@@ -126,7 +132,7 @@ export class Fetching {
       if (!isTransient(error)) {
         logger.warn({ device: job.device, conversation: job.conversation, err: error }, 'what a peer sent was refused')
         this.#attempts.delete(key)
-        if (error.details.remembered !== true) this.#env.onProblem(job.conversation, error)
+        if (error.details.remembered !== true && attempt.fresh) this.#env.onProblem(job.conversation, error) // once for a head
         return
       }
       this.#failed(job, attempt, error)
@@ -155,13 +161,31 @@ export class Fetching {
     const { clock, find, mayFetch, onHas, onChange } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
-    const { head, pack } = await this.fetch(conversation.id, { device, account }, '', {
-      haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
-      refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
-    }).catch((error: unknown) => {
-      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, headOf(error) ?? job.commit ?? '', clock.now())
-      throw error
-    })
+    const refuse = (error: unknown, head: Oid | undefined) => {
+      if (isTransient(error) || (JamiError.is(error) && error.details.remembered === true)) return
+      attempt.fresh = this.#refusals.refuse(source, head ?? job.commit ?? '', clock.now())
+    }
+    const room = await conversation.room()
+    const usual = attempt.far ? CLONE_LIMITS : PACK_LIMITS
+    const limits = { ...usual, bytes: Math.min(usual.bytes, room) }
+    let fetched: Fetched
+    try {
+      fetched = await this.fetch(conversation.id, { device, account }, '', {
+        limits, haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
+        refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
+      })
+    } catch (error) {
+      const allowed = JamiError.is(error, 'ERR_LIMIT') ? error.details.allowed : undefined
+      const full = room < usual.bytes && allowed === room
+      if (!full && !attempt.far && (allowed === limits.bytes || allowed === limits.objects || allowed === limits.inflatedBytes)) {
+        attempt.far = true
+        return true
+      }
+      const head = headOf(error)
+      refuse(error, head)
+      throw full ? quotaError(conversation.id, conversation.maxBytes, { head, cause: error }) : error
+    }
+    const { head, pack } = fetched
     if (pack) {
       try {
         if (!attempt.waited && (await conversation.diverged(head, pack))) {
@@ -171,7 +195,7 @@ export class Fetching {
         const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
         if (change) onChange(conversation, change, device)
       } catch (error) {
-        if (!isTransient(error)) this.#refusals.refuse(source, head, clock.now())
+        refuse(error, head)
         throw error
       } finally {
         await pack.discard()

@@ -1,11 +1,13 @@
 // Where a fetched history meets ours, and the tree of the merge: by path, from what differs, never from whole trees.
 // docs/protocol/04 §4.6. Proof: conversation/merging.test.ts, conversation/merging-groups.test.ts (whole histories, stock git), sync/merge.test.ts.
 import { JamiError, limitError, Slices } from '@jamikit/core/base'
+import { fromUtf8 } from '@jamikit/core/codec'
 import type { BaseEnv, Clock, DeviceIdentity } from '@jamikit/core/contracts'
 import { MAX_ENTRIES_PER_COMMIT, MAX_JOINTS, MAX_MERGE_BASES } from '../defaults.ts'
 import { editTree } from '../repo/edit-tree.ts'
 import { type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
-import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
+import type { Turns } from '../repo/turns.ts'
+import type { History, NewCommit, ObjectReader, ReceivedPack } from '../repo/types.ts'
 import { mergePaths, virtualBase } from '../sync/merge.ts'
 import { mayWrite } from '../validation/author.ts'
 import { Budget, Trees } from '../validation/trees.ts'
@@ -96,4 +98,33 @@ async function treeOf(env: Pick<BaseEnv, 'clock'>, reader: ObjectReader, sides: 
   const edits = new Map<string, Oid | undefined>()
   for (const path of before.keys()) if (merged.get(path) !== mine.get(path)) edits.set(path, merged.get(path))
   return editTree(reader, sides.ours.tree, edits)
+}
+
+/** A long way: nobody merges in between. */
+const MAX_WAY = 4096
+
+/** True when a fetched head does not build on that of a history. */
+export async function diverges(history: History, turns: Turns, head: Oid, pack: ReceivedPack): Promise<boolean> {
+  const seen = new Set<Oid>() // bounded by MAX_WAY
+  const open = [head]
+  while (open.length > 0) {
+    const oid = open.pop() as Oid
+    if (oid === history.head) return false
+    if (seen.has(oid) || !pack.has(oid)) continue
+    seen.add(oid)
+    if (seen.size > MAX_WAY) return false
+    const object = await pack.read(oid)
+    const pause = object && turns.object(object.data.length)
+    if (pause) await pause
+    if (object?.type === 'commit') open.push(...parentsIn(object.data))
+  }
+  return true
+}
+
+const HEADER_BYTES = 400
+
+/** Parents of a commit object, from its first lines; whether they are well formed is for validation to say. */
+function parentsIn(data: Uint8Array): Oid[] {
+  const text = fromUtf8(data.subarray(0, HEADER_BYTES).map((byte) => (byte < 0x80 ? byte : 0x3f)))
+  return [...text.matchAll(/^parent ([0-9a-f]{40})$/gm)].slice(0, 3).map((match) => match[1] as Oid)
 }

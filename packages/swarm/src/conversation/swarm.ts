@@ -4,19 +4,20 @@
 import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
 import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
-  MessageStatusEvent, MessageView, Op,
+  MessageView, Op,
 } from '@jamikit/core/contracts'
-import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, MAX_TOLD_PROBLEMS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, MAX_CONVERSATION_BYTES } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
-import { CLONE_LIMITS } from '../sync/pack-reader.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type ConversationEnv } from './conversation.ts'
+import { Events } from './events.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
 import { checkProfile, Groups } from './groups.ts'
 import { Invitations } from './invitations.ts'
+import { Joining } from './joining.ts'
 import { Leaving } from './leaving.ts'
 import { Notices } from './notices.ts'
 import { Preferences } from './preferences.ts'
@@ -49,17 +50,10 @@ export class SwarmConversations implements Conversations {
   readonly #groups: Groups
   readonly #leaving: Leaving
   readonly #preferences: Preferences
-  readonly #told = new Set<string>() // refused histories; bounded by MAX_TOLD_PROBLEMS, oldest first
-  readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
-  readonly #readies: Source<{ conversation: ConversationId }>
-  readonly #removed: Source<{ conversation: ConversationId }>
-  readonly #status: Source<MessageStatusEvent>
-  readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
-  readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
-  readonly #invited: Source<ConversationInvitation>
-  readonly #updated: Source<{ conversation: ConversationId }>
-  readonly #banned: Source<{ conversation: ConversationId; account: AccountUri }>
+  readonly #joining: Joining
+  readonly #events: Events
   readonly #cache = new ObjectCache(CACHE_BYTES)
+  readonly #maxBytes: number
   readonly #off: (() => void)[] = []
   /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
   #createdS = 0
@@ -68,18 +62,11 @@ export class SwarmConversations implements Conversations {
   constructor(env: Env) {
     const { clock, random, logger, identity, contacts, connections, directory, storage, prefix } = env
     this.#env = env
+    this.#maxBytes = env.maxBytes ?? MAX_CONVERSATION_BYTES
     this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'conversation task failed'))
-    const onError = (err: unknown) => logger.error({ err }, 'a listener threw')
-    this.#entries = new Source(onError)
-    this.#readies = new Source(onError)
-    this.#removed = new Source(onError)
-    this.#status = new Source(onError)
-    this.#typings = new Source(onError)
-    this.#problems = new Source(onError)
-    this.#invited = new Source(onError)
-    this.#updated = new Source(onError)
-    this.#banned = new Source(onError)
-    const onProblem = (conversation: ConversationId, error: JamiError) => this.#tellProblem(conversation, error)
+    const events = new Events(logger)
+    this.#events = events
+    const onProblem = (conversation: ConversationId, error: JamiError) => events.tellProblem(conversation, error)
     const tasks = this.#tasks
     const registry = new Registry({ storage, prefix, open: (id) => Conversation.open(this.#conversationEnv(id), id), onProblem })
     const find = (id: ConversationId) => registry.find(id)
@@ -105,18 +92,24 @@ export class SwarmConversations implements Conversations {
     this.#cloning = new Cloning({
       registry, tasks, directory, logger, onProblem,
       connected: (account) => env.messages.connectedDevices(account),
-      clone: (pending, device) => this.#clone(pending, device),
-      onCloned: (conversation, from, head) => this.#cloned(conversation, from, head),
+      clone: (pending, device) => this.#joining.clone(pending, device),
+      onCloned: (conversation, from, head) => this.#joining.cloned(conversation, from, head),
+    })
+    this.#joining = new Joining({
+      tasks, own, registry, onHas, onProblem, maxBytes: this.#maxBytes, certificates: env.certificates, fetching: this.#fetching,
+      conversationEnv: (id) => this.#conversationEnv(id),
+      onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined),
+      onReady: (conversation) => events.ready.emit({ conversation }),
     })
     this.#statuses = new Statuses({
-      clock, own: identity.accountId, emit: (event) => this.#status.emit(event),
+      clock, own: identity.accountId, emit: (event) => this.#events.status.emit(event),
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
     this.#announcing = new Announcing({
       clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
-      onEntry: (event) => this.#entries.emit(event),
+      onEntry: (event) => this.#events.entry.emit(event),
       onBanned: (conversation, account) => this.#ban(conversation, account),
-      onUpdated: (conversation) => this.#updated.emit({ conversation }),
+      onUpdated: (conversation) => this.#events.updated.emit({ conversation }),
     })
     this.#invitations = new Invitations({ clock, storage, prefix, contacts, onProblem })
     this.#preferences = new Preferences({ clock, storage, prefix, onProblem })
@@ -126,29 +119,29 @@ export class SwarmConversations implements Conversations {
       announce: (conversation) => this.#announcing.announce(conversation),
       onLeft: (id) => this.#forgotten(id),
     })
-    this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
+    this.#typing = new Typing(clock, (event) => this.#events.typing.emit(event))
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, invitations: this.#invitations, mayFetch,
       fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
       clone: (pending, device) => this.#cloneFrom(pending, device),
       accept: (id, from) => this.accept({ conversation: id, from }),
-      onInvitation: (invitation) => this.#invited.emit(invitation),
+      onInvitation: (invitation) => this.#events.invitation.emit(invitation),
       onAsked: (conversation, account, device) => this.#groups.asked(conversation, account, device),
       onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
       onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
     })
   }
 
-  get onEntry() { return this.#entries.listen }
-  get onReady() { return this.#readies.listen }
-  get onRemoved() { return this.#removed.listen }
-  get onStatus() { return this.#status.listen }
-  get onTyping() { return this.#typings.listen }
-  get onProblem() { return this.#problems.listen }
-  get onInvitation() { return this.#invited.listen }
-  get onUpdated() { return this.#updated.listen }
+  get onEntry() { return this.#events.entry.listen }
+  get onReady() { return this.#events.ready.listen }
+  get onRemoved() { return this.#events.removed.listen }
+  get onStatus() { return this.#events.status.listen }
+  get onTyping() { return this.#events.typing.listen }
+  get onProblem() { return this.#events.problem.listen }
+  get onInvitation() { return this.#events.invitation.listen }
+  get onUpdated() { return this.#events.updated.listen }
   /** Not part of the contract: whoever keeps links and nodes for members of a conversation ends those of this account. */
-  get onBanned() { return this.#banned.listen }
+  get onBanned() { return this.#events.banned.listen }
 
   // ---------------------------------------------------------------- life
 
@@ -169,7 +162,7 @@ export class SwarmConversations implements Conversations {
         }),
       )
       for (const p of this.#registry.pending) this.#cloning.round(p)
-      for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#join(conversation))
+      for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
     return this.#started
   }
@@ -188,23 +181,8 @@ export class SwarmConversations implements Conversations {
     const { clock, random, crypto, logger, identity, displayName, storage, prefix } = this.#env
     return {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
-      cache: this.#cache, onProblem: (error) => this.#tellProblem(id, error),
+      cache: this.#cache, maxBytes: this.#maxBytes, onProblem: (error) => this.#events.tellProblem(id, error),
     }
-  }
-
-  /** What a peer's history is refused for is told once for each commit that breaks the rules, whoever brings it. */
-  #tellProblem(conversation: ConversationId, error: JamiError): void {
-    if (typeof error.details.commit === 'string' && error.details.failures === undefined) {
-      const key = `${conversation} ${error.details.commit} ${error.code}`
-      if (this.#told.has(key)) return
-      this.#told.add(key)
-      for (const oldest of this.#told) {
-        if (this.#told.size <= MAX_TOLD_PROBLEMS) break
-        this.#told.delete(oldest)
-      }
-    }
-    this.#env.logger.error({ conversation, err: error }, 'a conversation has a problem')
-    this.#problems.emit({ conversation, error })
   }
 
   // ---------------------------------------------------------------- contract
@@ -247,7 +225,7 @@ export class SwarmConversations implements Conversations {
     this.#createdS = Math.max(this.#createdS, conversation.createdS)
     if (Object.keys(card).length > 0) await conversation.change(profiling(card))
     await this.#registry.enter(conversation, this.#env.clock.wallTimeMs())
-    this.#readies.emit({ conversation: conversation.id })
+    this.#events.ready.emit({ conversation: conversation.id })
     return conversation.id
   }
 
@@ -274,7 +252,7 @@ export class SwarmConversations implements Conversations {
     this.#serving.forget(id)
     this.#announcing.forget(id)
     this.#preferences.forget(id)
-    this.#removed.emit({ conversation: id })
+    this.#events.removed.emit({ conversation: id })
   }
 
   async append(id: ConversationId, body: { type: string; fields: Record<string, string> }, options: { key?: string } & Op = {}): Promise<MessageId> {
@@ -375,7 +353,7 @@ export class SwarmConversations implements Conversations {
   async setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
     if (!this.#registry.findPending(id)) this.#registry.get(id)
     await this.#preferences.set(id, preferences)
-    this.#updated.emit({ conversation: id })
+    this.#events.updated.emit({ conversation: id })
   }
 
   // ---------------------------------------------------------------- to come
@@ -420,7 +398,7 @@ export class SwarmConversations implements Conversations {
     this.#serving.drop(id, account)
     this.#fetching.dropAccount(id, account, new JamiError('ERR_PEER_REFUSED', `${account} was banned from conversation ${id}`))
     this.#typing.gone(id, account)
-    this.#banned.emit({ conversation: id, account })
+    this.#events.banned.emit({ conversation: id, account })
   }
 
   #peerReady(account: AccountUri, device: DeviceId): void {
@@ -433,39 +411,5 @@ export class SwarmConversations implements Conversations {
 
   #cloneFrom(pending: Pending, device: DeviceId): void {
     this.#tasks.run('clone', () => this.#cloning.from(pending, device))
-  }
-
-  async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
-    const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
-    if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
-    try {
-      if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
-      const peer = await this.#env.certificates.get(device)
-      return { conversation: await Conversation.clone(this.#conversationEnv(id), id, head, pack, from, pending.mode), from: peer?.accountId ?? from, head }
-    } catch (error) {
-      this.#fetching.drop(id, device, JamiError.from(error))
-      throw error
-    } finally {
-      await pack.discard()
-    }
-  }
-
-  async #cloned(conversation: Conversation, from: AccountUri, head: Oid): Promise<void> {
-    await this.#statuses.note(conversation, from, head, 'sent')
-    await this.#join(conversation)
-    this.#readies.emit({ conversation: conversation.id })
-  }
-
-  /** Takes our place when we are invited: again and again while the disk does not take it. */
-  async #join(conversation: Conversation, attempt = 0): Promise<void> {
-    try {
-      const change = conversation.roleOf(this.#env.identity.accountId) === 'invited' ? await conversation.join() : undefined
-      if (change) this.#announcing.changed(conversation, change, undefined)
-    } catch (error) {
-      if (this.#tasks.signal.aborted || this.#registry.find(conversation.id) !== conversation) return
-      if (attempt === 0) this.#tellProblem(conversation.id, JamiError.from(error))
-      this.#tasks.after(Math.min(FETCH_RETRY_MS * 2 ** attempt, STORAGE_RETRY_MAX_MS), 'joining again', () => this.#join(conversation, attempt + 1))
-    }
   }
 }
