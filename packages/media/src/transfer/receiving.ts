@@ -40,6 +40,8 @@ export class Receiving {
   readonly progress: Progress
   /** Rejects with what it failed of; resolves when the file is in the profile. */
   readonly kept: Promise<void>
+  /** Nothing came: it was in the profile already. */
+  wasHere = false
   readonly #env: ReceivingEnv
   readonly #part: Part
   readonly #life: LinkedSignal
@@ -91,7 +93,10 @@ export class Receiving {
       try {
         const here = await store.open(this.file)
         await here?.close()
-        if (here) return this.#finish()
+        if (here) {
+          this.wasHere = true
+          return this.#finish()
+        }
         const part = await this.#part.size()
         if (part > this.file.sizeBytes) await this.#part.truncate(0)
         if (this.#ended) return

@@ -174,7 +174,7 @@ export class FileTransfers implements Transfers {
     const { conversation, message, receiving, keep } = job
     try {
       if (failed !== 'later') await this.#store.unwant(conversation, message)
-      if (!failed && !keep && receiving) await this.#store.drop(receiving.file)
+      if (!failed && !keep && receiving && !receiving.wasHere) await this.#store.drop(receiving.file)
     } finally {
       job.views.delete(view)
       if (job.views.size === 0 && this.#jobs.get(id) === job) this.#jobs.delete(id)
