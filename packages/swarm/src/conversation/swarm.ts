@@ -19,6 +19,7 @@ import { Serving } from './serving.ts'
 import { MIME, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
 import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
+import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
 const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
@@ -40,6 +41,7 @@ export class SwarmConversations implements Conversations {
   readonly #statuses: Statuses
   readonly #typing: Typing
   readonly #notices: Notices
+  readonly #views: Views
   readonly #announcing = new Map<ConversationId, Promise<void>>() // bounded by the conversations
   readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
   readonly #readies: Source<{ conversation: ConversationId }>
@@ -90,6 +92,9 @@ export class SwarmConversations implements Conversations {
       clock, own: identity.accountId, emit: (event) => this.#status.emit(event),
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
+    this.#views = new Views({
+      clock, tasks, own: identity.accountId, files: (id) => storage.files(`${prefix}/conversations/${id}`), get: (id) => registry.get(id), onProblem,
+    })
     this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
@@ -114,6 +119,7 @@ export class SwarmConversations implements Conversations {
     this.#started ??= (async () => {
       if (this.#tasks.signal.aborted) return
       await this.#registry.load()
+      for (const conversation of this.#registry.ready) await this.#views.opened(conversation)
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
       this.#off.push(
@@ -136,6 +142,7 @@ export class SwarmConversations implements Conversations {
     this.#typing.stop()
     this.#notices.stop()
     this.#fetching.stop()
+    await this.#views.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
   }
@@ -204,6 +211,7 @@ export class SwarmConversations implements Conversations {
   }
 
   async remove(id: ConversationId): Promise<void> {
+    await this.#views.forget(id)
     const known = await this.#registry.remove(id)
     this.#fetching.forget(id)
     this.#serving.forget(id)
@@ -312,29 +320,26 @@ export class SwarmConversations implements Conversations {
     throw unsupported('groups')
   }
 
-  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = await this.entry(id, message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  // ---------------------------------------------------------------- what people see
+
+  message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    return this.#views.message(id, message)
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
-    }
+  messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    return this.#views.messages(id, options)
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    return this.#views.search(id, query)
   }
 
   unread(id: ConversationId): number {
-    this.#registry.get(id)
-    return 0
+    return this.#views.unread(id)
   }
 
-  lastRead(): MessageId | undefined {
-    return undefined
+  lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
+    return this.#views.lastRead(id, member)
   }
 
   // ---------------------------------------------------------------- announcing
@@ -351,6 +356,7 @@ export class SwarmConversations implements Conversations {
   /** @param source the device that a change came from: it knows already */
   #changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
     this.#registry.index(conversation)
+    this.#views.changed(conversation)
     const before = this.#announcing.get(conversation.id) ?? Promise.resolve()
     const running = before.then(() => this.#tell(conversation, change)).catch((error: unknown) => {
       if (!this.#tasks.signal.aborted) this.#tellProblem(conversation.id, JamiError.from(error))
