@@ -2,7 +2,7 @@
 // node/public-message.test.ts.
 import { type Check, checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { argumentError, closedError, JamiError, notFoundError } from '../base/errors.ts'
-import { abandonable, withOp } from '../base/operation.ts'
+import { withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
 import type { Clock } from '../contracts/clock.ts'
