@@ -7,6 +7,7 @@ export type {
   ConversationMemberInfo, Emitter, EventMessage, FileMessage, GroupInfo, HistoryOptions, Invite, Message, Peer, PeerLike, SearchOptions, SendOptions, TextMessage,
   UnknownMessage,
 } from './node/api.ts'
+export type { DownloadOptions, FilePolicy, Files, FileSource, Progress, SendFileOptions, Transfer, TransferNews } from './node/api-files.ts'
 export type { ConsoleLike, Dht as PublicDht, DhtEntry, JamiNode, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats } from './node/api-node.ts'
 export { type BootstrapEntry, parseBootstrap } from './identity/bootstrap.ts'
 export { createJamiNode } from './node/create-node.ts'

@@ -59,7 +59,7 @@ export const MAX_UNSENT_BYTES = 1 << 20
 /** Bytes of one channel, and of all channels of a link, that wait to be sent before write() waits. */
 export const SEND_HIGH_BYTES = 1 << 18
 export const LINK_SEND_BYTES = 4 << 20
-/** A peer that takes nothing of what we send for this long is given up, ms; looked at so often, so after twice this at most. */
+/** A peer that takes nothing of what we send for this long is given up, ms. */
 export const SEND_STALL_MS = 60_000
 /** Channels of one link: open, and waiting for our answer. */
 export const MAX_CHANNELS = 1024

@@ -12,7 +12,7 @@ type Args<F> = F extends (...args: infer A) => unknown ? (Required<A> extends in
 type IsOptions<P> = P extends Method | string | Uint8Array ? false : P extends object ? (Record<never, never> extends P ? true : false) : false
 type OptionsOf<A> = A extends [...infer _, infer L] ? (IsOptions<L> extends true ? L : never) : never
 type Positional<A> = A extends [...infer R, infer L] ? (IsOptions<L> extends true ? R : A) : []
-type Asynchronous<F> = F extends (...args: never[]) => infer R ? (R extends Promise<unknown> ? true : false) : never
+type Asynchronous<F> = F extends (...args: never[]) => infer R ? (R extends PromiseLike<unknown> ? true : false) : never
 
 type Each<T extends readonly unknown[], V> = { [I in keyof T]: V }
 type Bad = readonly unknown[]
@@ -102,6 +102,10 @@ const REPLY = { ...OP, idempotencyKey: text(200) }
 const SEND = { ...REPLY, replyTo: ID }
 const conversationRows: Rows<Conversation> = {
   send: (it) => ({ call: it.send.bind(it), good: () => ['text'], bad: [text(65_536)], options: SEND, async: true }),
+  sendFile: (it) => ({
+    call: it.sendFile.bind(it), good: () => [new Uint8Array(1)], bad: [[7, null, {}, [1], '', 'x'.repeat(4097), new URL('https://example.org/x')]], async: true,
+    options: { ...OP, name: text(255), sizeBytes: whole(Number.MAX_SAFE_INTEGER), replyTo: ID, idempotencyKey: text(200), keep: ['move', '', 7, null] },
+  }),
   history: (it) => ({
     call: it.history.bind(it), good: () => [], bad: [], async: false,
     options: { ...OP, before: ID, after: ID, order: ['oldest first', '', 7, null], limit: whole(Number.MAX_SAFE_INTEGER) },

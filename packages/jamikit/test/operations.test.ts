@@ -104,6 +104,7 @@ const table: Table = {
   },
   conversation: {
     send: { call: (op) => conversation.send('text', op), instant: true },
+    sendFile: { call: async (op) => conversation.sendFile(new Uint8Array(10), op), instant: true },
     sync: { call: (op) => conversation.sync(op) },
     message: { call: (op) => conversation.message(message.id, op), instant: true },
     markRead: { call: (op) => conversation.markRead(message.id, op), instant: true },

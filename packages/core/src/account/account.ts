@@ -8,7 +8,7 @@ import type { ConnectionManager } from '../contracts/connection-manager.ts'
 import type { Conversations } from '../contracts/conversations.ts'
 import type { Dht } from '../contracts/dht.ts'
 import type { AccountUri, ConversationId } from '../contracts/ids.ts'
-import type { BaseEnv, Modules } from '../contracts/module.ts'
+import type { BaseEnv, Media, Modules } from '../contracts/module.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { type AccountRecord, accountPrefix, checkDisplayName, saveAccount } from './account-record.ts'
 import { CertificateDirectory } from './certificate-directory.ts'
@@ -51,6 +51,8 @@ export class LocalAccount {
   readonly requests: TrustRequests
   readonly connections: ConnectionManager
   readonly conversations: Conversations
+  /** Undefined when the node was made without. */
+  readonly media: Media | undefined
   readonly #env: AccountEnv
   readonly #reconnector: Reconnector
   readonly #tasks: Tasks
@@ -94,6 +96,7 @@ export class LocalAccount {
       ...base, identity, displayName: () => this.#record.displayName, connections: this.connections, certificates: this.certificates, contacts,
       directory: this.presence, presence: this.presence, messages: this.messages, storage, prefix,
     })
+    this.media = modules.media?.({ ...base, identity, connections: this.connections, conversations: this.conversations, directory: this.presence, messages: this.messages, storage, prefix })
     this.requests = new TrustRequests({
       clock, logger, dht, identity, certificates: this.certificates, directory: this.presence, contacts, storage, prefix,
       profile: () => profileCard(this.#record.displayName),
@@ -156,6 +159,7 @@ export class LocalAccount {
       this.messages.onPeerReady(({ account }) => this.requests.sendMissed(account))
       await this.messages.start()
       await this.conversations.start()
+      await this.media?.start()
       await this.connections.start()
       await this.requests.start()
       await this.announcer.start()
@@ -183,6 +187,7 @@ export class LocalAccount {
       await this.requests.stop()
       await this.announcer.stop()
       await this.presence.close()
+      await this.media?.stop()
       await this.conversations.stop()
       await this.messages.stop()
       await this.connections.stop()

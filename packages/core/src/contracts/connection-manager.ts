@@ -26,6 +26,8 @@ export interface OpenChannelOptions extends Op {
   connType?: string
   /** Join a pending operation or an open channel of the same name instead of opening a second one. */
   unique?: boolean
+  /** Much is to come: may take a link of its own, beside the one that texts use. Whoever gives it is no worse off when there is none. */
+  bulk?: boolean
   /** Only over an existing link; ERR_PEER_OFFLINE otherwise. */
   existingLinkOnly?: boolean
 }

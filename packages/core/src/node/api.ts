@@ -6,6 +6,7 @@ import type { PresenceState } from '../contracts/account.ts'
 import type { ConversationProfile, MemberRole } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
+import type { DownloadOptions, Files, FileSource, SendFileOptions, Transfer, TransferNews } from './api-files.ts'
 import type { Channels, Contact, Emitter, PeerLike } from './api-peer.ts'
 
 export type { Channel, Channels, Contact, Emitter, Peer, PeerLike } from './api-peer.ts'
@@ -76,6 +77,8 @@ export interface AccountEvents {
   presence: { uri: AccountUri; state: PresenceState }
   /** Our own presence on the DHT. */
   online: { online: boolean }
+  /** A file is on its way, asked for or by itself: when it begins, as it goes on, and when it is over. */
+  transfer: TransferNews<FileMessage>
 }
 
 export interface Account extends Emitter<AccountEvents>, AsyncDisposable {
@@ -91,6 +94,8 @@ export interface Account extends Emitter<AccountEvents>, AsyncDisposable {
   readonly contacts: Contacts
   /** Conversations that it takes part in. */
   readonly conversations: ConversationList
+  /** Files on their way, and which of them come. */
+  readonly files: Files<FileMessage>
   /** Protocols of your own that it serves. */
   readonly channels: Channels
   /** Whether a peer is there: known for contacts, `offline` for everybody else. */
@@ -178,7 +183,7 @@ export interface ConversationList extends AsyncIterable<Conversation> {
 
 /** What may go with a message. */
 export interface SendOptions extends Op {
-  /** Id of a message. */
+  /** Id of a message that is in the history. */
   replyTo?: string
   /**
    * The same key again, also after a restart, sends nothing and gives the first message; with another text it does so, too, and warns.
@@ -267,6 +272,13 @@ export interface Conversation {
   search(options: SearchOptions): AsyncIterableIterator<Message>
   /** As it stands now; of an edit or a reaction, the message that it belongs to. @throws ERR_NOT_FOUND */
   message(id: string, op?: Op): Promise<Message>
+  /**
+   * Brings a file into the conversation: read once, kept in the profile, then announced; the transfer is done when it is. Members fetch it
+   * from any device that has it, so it arrives as messages do. Fails with ERR_ARGUMENT, ERR_NOT_FOUND (no such path), ERR_NOT_MEMBER,
+   * ERR_STORAGE_IO, ERR_UNSUPPORTED (without the package @jamikit/media).
+   * @example const message = await chat.sendFile('report.pdf', { idempotencyKey: 'report-17' })
+   */
+  sendFile(source: FileSource, options?: SendFileOptions): Transfer<FileMessage>
   /** Tells members who are connected now that we are (not) typing. Nothing waits for it. */
   typing(active: boolean): void
   /** Tells members that we have read up to this message. @throws ERR_NOT_FOUND */
@@ -344,18 +356,26 @@ export interface TextMessage extends MessageBase {
   /** Changes an own text, for everybody; 1 to 65,536 characters. @throws ERR_ARGUMENT for a text of somebody else */
   edit(text: string, op?: Op): Promise<void>
 }
-/** Somebody sent a file. */
+/** Somebody announced a file. */
 export interface FileMessage extends MessageBase {
   /** Tells the kinds of messages apart. */
   readonly type: 'file'
-  /** What its content is asked for with; undefined when the file is deleted. */
-  readonly fileId: string | undefined
-  /** As the sender calls it: text to show, never a path. */
+  /** Its id on the wire. */
+  readonly fileId: string
+  /** What its sender calls it, as a plain file name: no directories, nothing that a shell or a terminal takes for something else. Anybody can take any name. */
   readonly name: string
-  /** As the sender says. */
+  /** As announced; a file of another size is not taken. */
   readonly sizeBytes: number
-  /** SHA3-512 of the content, 128 hex digits; undefined when the sender gave none. */
-  readonly sha3: string | undefined
+  /** SHA3-512 as announced, 128 hex digits; what does not have it is not taken. */
+  readonly sha3: string
+  /**
+   * Fetches it from any device that has it, and goes on where an earlier try stopped; a file that is here is not fetched again. `to`: a path
+   * (of a directory: the file gets a name of ours in it), or a stream, which gets the bytes before all are checked; without, it is kept in
+   * the profile. Waits for somebody who has it, as long as `timeoutMs` allows: what came then stays for the next try. Fails with
+   * ERR_FILE_HASH, ERR_FILE_GONE, ERR_LIMIT and ERR_PEER_REFUSED (`files.setPolicy`), ERR_STORAGE_IO.
+   * @example account.on('message', (message) => message.type === 'file' && message.download('./inbox'))
+   */
+  download(to?: string | WritableStream<Uint8Array>, options?: DownloadOptions): Transfer<FileMessage>
 }
 /** Something happened in the conversation. */
 export interface EventMessage extends MessageBase {

@@ -16,6 +16,8 @@ export const MAX_INVITED = 500
 export const MAX_PREFERENCES = 100
 export const MAX_PREFERENCE_KEY = 100
 export const MAX_PREFERENCE_LENGTH = 1000
+/** Of a file that is sent. */
+export const MAX_FILE_NAME_LENGTH = 255
 export const MAX_LABEL_LENGTH = 100
 export const MAX_NAME_LENGTH = MAX_DISPLAY_NAME
 export const MAX_PASSWORD_LENGTH = 1024

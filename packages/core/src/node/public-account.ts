@@ -4,6 +4,7 @@ import type { LocalAccount } from '../account/account.ts'
 import type { PendingRequest } from '../account/trust-requests.ts'
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { abandonable, withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -12,11 +13,12 @@ import type { Clock } from '../contracts/clock.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
-import type { Account, AccountEvents, Channels, PeerLike } from './api.ts'
+import type { Account, AccountEvents, Channels, FileMessage, PeerLike } from './api.ts'
 import { EventHub, MAX_BUFFER_SIZE } from './event-hub.ts'
 import { GRACE_MS, MAX_NAME_LENGTH, MAX_PASSWORD_LENGTH } from './limits.ts'
 import { Protocols } from './protocols.ts'
 import { PublicContacts } from './public-contacts.ts'
+import { PublicFiles } from './public-files.ts'
 import { PublicConversation } from './public-conversation.ts'
 import { PublicConversations } from './public-conversations.ts'
 import { eventOf, TIMELINE_EVENTS, type TimelineEvents, type Told } from './public-events.ts'
@@ -26,7 +28,7 @@ import { Timeline } from './timeline.ts'
 const EXPORT = { ...OP, password: is.text(0, MAX_PASSWORD_LENGTH), currentPassword: is.text(0, MAX_PASSWORD_LENGTH) }
 const PROFILE = { displayName: is.text(0, MAX_NAME_LENGTH) }
 const ACCOUNT_EVENTS: Readonly<Record<keyof AccountEvents, true>> = {
-  ...TIMELINE_EVENTS, 'message:status': true, typing: true, invite: true, 'contact:request': true, contact: true, conversation: true, presence: true, online: true,
+  ...TIMELINE_EVENTS, 'message:status': true, typing: true, invite: true, 'contact:request': true, contact: true, conversation: true, presence: true, online: true, transfer: true,
 }
 
 const OTHERS = (Object.keys(TIMELINE_EVENTS) as (keyof TimelineEvents)[]).filter((event) => event !== 'message')
@@ -44,6 +46,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   readonly contacts: PublicContacts
   readonly conversations: PublicConversations
   readonly channels: Channels
+  readonly files: PublicFiles<FileMessage>
   readonly presence: Account['presence']
   readonly profile: Account['profile']
   readonly #env: PublicAccountEnv
@@ -69,6 +72,15 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       onError: (error) => env.onError(error, 'messages'),
     })
     this.contacts = new PublicContacts({ local, within: (op, what, work) => this.within(op, what, work), conversation: (id) => this.conversation(id) })
+    this.files = new PublicFiles<FileMessage>({
+      transfers: local.media?.transfers, clock: env.clock, life: this.#life.signal,
+      message: async (conversation, id) => {
+        const message = await this.#show(conversation).message(id)
+        if (message.type !== 'file') throw new JamiError('ERR_ARGUMENT', `message ${id} is of type ${message.type}: something else was sent under this idempotencyKey before`, { details: { field: 'idempotencyKey', got: message.type, allowed: 'file' } })
+        return message
+      },
+      tell: (news) => void this.emit('transfer', news),
+    })
     this.channels = new Protocols({
       connections: local.connections, ownUri: this.uri, isContact: (uri) => local.contacts.isContact(uri), onError: env.onError,
     })
@@ -86,6 +98,10 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     }
     this.conversations = new PublicConversations({ local, contacts: this.contacts, within: (op, what, work) => this.within(op, what, work), show: (id) => this.#show(id) })
     this.#wire()
+  }
+
+  [INSPECT](): string {
+    return shown('Account', { uri: this.uri, label: this.label, displayName: this.profile.displayName, deviceId: this.deviceId, online: this.online })
   }
 
   get uri(): AccountUri {
@@ -188,7 +204,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     let shown = this.#shown.get(id)
     if (!shown) {
       const { clock, warn } = this.#env
-      shown = new PublicConversation({ conversations: this.local.conversations, clock, warn, ownUri: this.uri, life: this.#life.signal, contact: (uri) => this.contacts.show(uri) }, id)
+      shown = new PublicConversation({ conversations: this.local.conversations, clock, warn, ownUri: this.uri, life: this.#life.signal, contact: (uri) => this.contacts.show(uri), files: this.files }, id)
       this.#shown.set(id, shown)
     }
     return shown

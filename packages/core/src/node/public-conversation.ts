@@ -2,6 +2,7 @@
 // node/public-message.test.ts.
 import { type Check, checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { argumentError, closedError, JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { withOp } from '../base/operation.ts'
 import { withSignals } from '../base/signals.ts'
 import { wellFormed } from '../codec/text.ts'
@@ -11,8 +12,10 @@ import type { ConversationProfile } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, MessageId } from '../contracts/ids.ts'
 import type { MessageQuery, MessageView } from '../contracts/messages.ts'
 import type { Listen, Op } from '../contracts/service.ts'
-import type { Contact, Conversation, ConversationMemberInfo, GroupInfo, HistoryOptions, Message, PeerLike, SearchOptions, SendOptions, TextMessage } from './api.ts'
+import type { FileSource, SendFileOptions, Transfer } from './api-files.ts'
+import type { Contact, Conversation, ConversationMemberInfo, FileMessage, GroupInfo, HistoryOptions, Message, PeerLike, SearchOptions, SendOptions, TextMessage } from './api.ts'
 import { GROUP_CHANGE, MAX_PATH_LENGTH, MAX_PREFERENCE_KEY, MAX_PREFERENCE_LENGTH, MAX_PREFERENCES, MAX_QUERY_LENGTH, MAX_TEXT_LENGTH } from './limits.ts'
+import type { PublicFiles } from './public-files.ts'
 import { MESSAGE_ID, parseMessageId, PEER, peerUri } from './public-ids.ts'
 import { messageOf, plainView, REPLY, WIRE_TYPES } from './public-message.ts'
 
@@ -36,6 +39,7 @@ export interface ConversationEnv {
   /** Fires when the account stops. */
   readonly life: AbortSignal
   readonly contact: (uri: AccountUri) => Contact
+  readonly files: PublicFiles<FileMessage>
   /** Something that the program's author should know. */
   readonly warn: (code: string, message: string) => void
 }
@@ -47,6 +51,11 @@ export class PublicConversation implements Conversation {
   constructor(env: ConversationEnv, id: ConversationId) {
     this.#env = env
     this.id = id
+  }
+
+  [INSPECT](): string {
+    const { conversations } = this.#env
+    return shown('Conversation', { id: this.id, ready: this.ready, members: conversations.members(this.id).length, head: conversations.get(this.id)?.head })
   }
 
   #info() {
@@ -103,6 +112,10 @@ export class PublicConversation implements Conversation {
         this.#env.warn('JAMI_KEY_REUSED', `send() to conversation ${this.id}: another text has been sent under this idempotencyKey before (message ${id}); nothing was sent now`)
       return message
     })
+  }
+
+  sendFile(source: FileSource, options?: SendFileOptions): Transfer<FileMessage> {
+    return this.#env.files.send(this.id, source, options)
   }
 
   history(options: HistoryOptions = {}): AsyncIterableIterator<Message> {
@@ -245,6 +258,7 @@ export class PublicConversation implements Conversation {
         const known = uri === ownUri ? undefined : conversations.statusOf(this.id, id, uri)
         return known ? [{ member: uri, status: known.status, at: new Date(known.atMs) }] : []
       }),
+      download: (to, options) => this.#env.files.download(this.id, view.entry.id, to, options),
       delivered: (id, options) => this.#delivered(id, options),
       within: (op, what, work) => this.#within(op, what, work),
     })

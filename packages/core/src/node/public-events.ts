@@ -1,5 +1,6 @@
 // What an entry of somebody else is to programs: the event that tells it, with the message it changes as it stands now. Proof:
 // node/public-events.test.ts.
+import { FILE_TYPE } from '../codec/file-announcement.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { Conversations } from '../contracts/conversations.ts'
 import type { AccountUri } from '../contracts/ids.ts'
@@ -14,7 +15,6 @@ export const TIMELINE_EVENTS: Readonly<Record<keyof TimelineEvents, true>> = { m
 export type Told = { [K in keyof TimelineEvents]: { readonly event: K; readonly payload: TimelineEvents[K] } }[keyof TimelineEvents]
 
 const MEMBER_ACTIONS: Readonly<Record<string, AccountEvents['member']['action']>> = { add: 'invited', join: 'joined', remove: 'left', ban: 'banned', unban: 'unbanned' }
-const FILE_TYPE = 'application/data-transfer+json'
 /** Told as messages; other kinds of events are only part of the history. */
 const MESSAGES: ReadonlySet<Message['type']> = new Set(['text', 'file', 'document', 'unknown'])
 const SILENT: ReadonlySet<string> = new Set(['merge', 'vote', 'application/edited-message'])

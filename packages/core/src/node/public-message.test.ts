@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { closeAll, friends } from '../../test/nodes.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, MessageId } from '../contracts/ids.ts'
-import type { FileMessage, Message, TextMessage } from './api.ts'
+import type { Message, TextMessage } from './api.ts'
 import type { PublicAccount } from './public-account.ts'
 import { messageOf, plainView } from './public-message.ts'
 
@@ -120,17 +120,16 @@ describe('kinds of messages', () => {
   const show = (type: string, fields: Record<string, string>) => messageOf(
     plainView({ id: 'a'.repeat(40) as MessageId, author: 'b'.repeat(40) as AccountUri, timeMs: 0, type, fields, parents: [] } as unknown as ConversationEntry), { ownUri: 'c' } as never)
 
-  it('a file has its id by the daemon\'s rule, whatever its name, and numbers that are none are 0', () => {
-    const file = (fields: Record<string, string>) => show('application/data-transfer+json', fields) as FileMessage
-    const id = (displayName: string, tid = '7') => file({ tid, displayName }).fileId?.slice(41)
-    expect([id('a.txt'), id('a'), id('a.'), id('a.tar.gz'), id('a.toolongx'), id('a.x/../y'), id('a', 'x'), id('a', '')]).toEqual(['7.txt', '7', '7', '7.gz', '7', '7', undefined, undefined])
-    expect(file({ tid: '1', displayName: 'n', totalSize: '12', sha3sum: 'a'.repeat(128) })).toMatchObject({ type: 'file', name: 'n', sizeBytes: 12, sha3: 'a'.repeat(128) })
-    for (const totalSize of ['', '-1', 'x', '1e3', '99999999999999999999', '9999999999999999']) expect(file({ totalSize }).sizeBytes).toBe(0)
-    expect(file({ sha3sum: 'zz' }).sha3).toBeUndefined()
+  it('a file that is taken back is a file still; what cannot be asked for is of unknown type', () => {
+    const fields = { tid: '7', displayName: 'a.txt', totalSize: '12', sha3sum: 'a'.repeat(128) }
+    expect(show('application/data-transfer+json', fields)).toMatchObject({ type: 'file', fileId: `${'a'.repeat(40)}_7.txt`, name: 'a.txt', sizeBytes: 12, deleted: false })
+    const { entry } = plainView({ id: 'a'.repeat(40), type: 'application/data-transfer+json', fields, parents: [], author: 'b', timeMs: 0 } as never)
+    expect(messageOf({ ...plainView(entry), fields: { ...fields, tid: '' }, deleted: true }, { ownUri: 'c' } as never)).toMatchObject({ type: 'file', deleted: true })
+    expect(show('application/data-transfer+json', { ...fields, totalSize: 'x' }).type).toBe('unknown')
   })
 
   it.each([
-    ['text/plain', {}, 'text'], ['application/data-transfer+json', {}, 'file'], ['member', {}, 'member'], ['application/call-history+json', {}, 'call'], ['application/update-profile', {}, 'profile'],
+    ['text/plain', {}, 'text'], ['application/data-transfer+json', {}, 'unknown'], ['member', {}, 'member'], ['application/call-history+json', {}, 'call'], ['application/update-profile', {}, 'profile'],
     ['initial', {}, 'initial'], ['application/collab-doc+json', {}, 'document'], ['vote', {}, 'unknown'], ['merge', {}, 'unknown'], ['application/new', {}, 'unknown'], ['text/plain', { edit: 'x' }, 'unknown'],
     ['text/plain', { 'react-to': 'x' }, 'unknown'], ['member', { edit: 'x' }, 'unknown'], ['', {}, 'unknown'], ['__proto__', {}, 'unknown'],
   ])('%s with %j is shown as %s, and never dropped', (type, fields, shown) => {

@@ -2,7 +2,9 @@
 // dropped. docs/protocol/04 §1.6, §5.10. Proof: node/public-message.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
 import { argumentError } from '../base/errors.ts'
+import { showing } from '../base/inspect.ts'
 import { abandonable } from '../base/operation.ts'
+import { FILE_TYPE, fileAnnouncementOf, fileIdOf, plainName } from '../codec/file-announcement.ts'
 import { wellFormed } from '../codec/text.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, MessageId } from '../contracts/ids.ts'
@@ -14,7 +16,6 @@ import { MAX_EMOJI_LENGTH, MAX_KEY_LENGTH, MAX_TEXT_LENGTH } from './limits.ts'
 const TEXT = is.text(1, MAX_TEXT_LENGTH)
 const EMOJI = is.text(1, MAX_EMOJI_LENGTH)
 export const REPLY = { ...OP, idempotencyKey: is.text(1, MAX_KEY_LENGTH) }
-const FILE_TYPE = 'application/data-transfer+json'
 const DOCUMENT_TYPE = 'application/collab-doc+json'
 const EVENT_TYPES = new Map<string, EventMessage['type']>([
   ['initial', 'initial'], ['member', 'member'], ['application/update-profile', 'profile'], ['application/call-history+json', 'call'], [DOCUMENT_TYPE, 'document'],
@@ -38,17 +39,11 @@ export interface MessageEnv {
   readonly delivered: (message: MessageId, options: Delivered | undefined) => Promise<void>
   /** Within the caller's limits, and until the account stops. */
   readonly within: <T>(op: Op | undefined, what: string, work: (signal: AbortSignal) => Promise<T>) => Promise<T>
+  readonly download: FileMessage['download']
 }
 
 /** An entry as nobody has changed it. */
 export const plainView = (entry: ConversationEntry): MessageView => ({ entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] })
-
-/** Spec 04 §7.1: undefined when there is none to ask for. */
-function fileIdOf(id: MessageId, { tid, displayName = '' }: Readonly<Record<string, string>>): string | undefined {
-  if (!tid || !/^[0-9]{1,16}$/.test(tid)) return undefined
-  const extension = displayName.slice(displayName.lastIndexOf('.') + 1)
-  return `${id}_${tid}${displayName.includes('.') && /^[^./\\\0]{1,7}$/u.test(extension) ? `.${extension}` : ''}`
-}
 
 export function messageOf(view: MessageView, env: MessageEnv): Message {
   const { entry, fields } = view
@@ -103,7 +98,11 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
     statuses: () => env.statuses(id),
     delivered: (options?: Delivered) => abandonable(env.delivered(id, options)),
   }
-  if (type === 'text/plain' && !('edit' in fields) && !('react-to' in fields)) return {
+  const show = <T extends Message>(message: T): T => showing(message, 'Message', () => ({
+    id, type: message.type, from: message.from, name: message.author.displayName, sentAt: message.sentAt.toISOString(), ...(message.type === 'text' ? { text: message.text } : {}),
+  }))
+  const changes = 'edit' in fields || 'react-to' in fields
+  if (type === 'text/plain' && !changes) return show({
     ...base, type: 'text', text: fields.body ?? '', editedAt: view.editedMs === undefined ? undefined : new Date(view.editedMs),
     async edit(text: string, op?: Op): Promise<void> {
       checkArgument('text', text, TEXT)
@@ -111,18 +110,11 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
       if (!own) throw argumentError('message', 'a message of somebody else', 'an own one')
       await within(op, 'editing', (signal) => append({ type: 'text/plain', fields: { body: wellFormed(text), edit: id } }, signal))
     },
-  } satisfies TextMessage
-  if (type === FILE_TYPE && !('edit' in fields)) return {
-    ...base, type: 'file', fileId: fileIdOf(id, fields), name: fields.displayName ?? '', sizeBytes: sizeOf(fields.totalSize), sha3: /^[0-9a-f]{128}$/.test(fields.sha3sum ?? '') ? fields.sha3sum : undefined,
-  } satisfies FileMessage
-  const event = 'edit' in fields || 'react-to' in fields ? undefined : EVENT_TYPES.get(type)
-  return event ? { ...base, type: event, fields } : { ...base, type: 'unknown', wireType: type, fields }
-}
-
-/** What is no number is 0. */
-function sizeOf(text: string | undefined): number {
-  const size = /^[0-9]{1,16}$/.test(text ?? '') ? Number(text) : 0
-  return Number.isSafeInteger(size) ? size : 0
+  } satisfies TextMessage)
+  const file = changes ? undefined : fileAnnouncementOf(entry) // as announced: one that is deleted is a file still
+  if (file) return show({ ...base, type: 'file', fileId: fileIdOf(id, file), name: plainName(file.displayName), sizeBytes: file.sizeBytes, sha3: file.sha3, download: env.download } satisfies FileMessage)
+  const event = changes ? undefined : EVENT_TYPES.get(type)
+  return event ? show({ ...base, type: event, fields }) : show({ ...base, type: 'unknown', wireType: type, fields })
 }
 
 function byEmoji({ reactions }: MessageView): ReadonlyMap<string, readonly AccountUri[]> {

@@ -63,7 +63,10 @@ export class Manager implements ConnectionManager {
 
   start(): Promise<void> {
     this.#started ??= (async () => {
-      if (!this.#stopped) await this.#incoming.start()
+      if (this.#stopped) return
+      const families = [...new Set(this.#env.network.addresses().map(({ family }) => family))].sort()
+      this.#env.logger.info({ families }, families.length === 1 ? `links are made over IPv${families[0]} only: devices that have only the other one are out of reach` : families.length === 0 ? 'this machine has no address: no links for now' : 'links are made over IPv4 and IPv6')
+      await this.#incoming.start()
     })()
     return this.#started
   }

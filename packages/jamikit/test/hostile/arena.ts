@@ -52,6 +52,10 @@ export class Arena {
   /** Messages that were said and not heard, with when. */
   readonly #open = new Map<number, number>()
   readonly #heard = new Set<number>()
+  /** What the node said of a conversation's fetches since somebody asked. */
+  readonly #fetches = new Map<string, { failed: string | undefined; heldUntilMs: number }>()
+  /** What the node said of its profile. */
+  readonly warnings: string[] = []
   #slowestMs = 0
   #baseBytes = 0
   readonly seen: Seen[] = []
@@ -89,13 +93,32 @@ export class Arena {
     return this.#up.udp
   }
 
+  get profile(): string {
+    return join(this.#folder, 'victim')
+  }
+
+  /** How the node ended fetches of a conversation since `forgetFetches`, and until when it fetches nothing more of it (on our clock). */
+  fetches(conversation: string): { failed: string | undefined; heldUntilMs: number } {
+    return this.#fetches.get(conversation) ?? { failed: undefined, heldUntilMs: 0 }
+  }
+
+  forgetFetches(conversation: string): void {
+    this.#fetches.delete(conversation)
+  }
+
   get victim(): PeerProcess {
     return this.#victim
   }
 
   #hear(): void {
     this.#victim.onEvent = (line) => {
-      if (line.event === 'heard') {
+      if (line.event === 'told') {
+        const { what, conversation, waitMs, code, error } = line as unknown as { what: string; conversation?: string; waitMs?: number; code?: string; error?: string }
+        if (what === 'storage') this.warnings.push(String(error))
+        if (conversation === undefined) return
+        const known = this.fetches(conversation)
+        this.#fetches.set(conversation, waitMs === undefined ? { ...known, failed: code ?? 'unknown' } : { ...known, heldUntilMs: performance.now() + waitMs })
+      } else if (line.event === 'heard') {
         this.#open.delete(Number(line.n))
         this.#heard.add(Number(line.n)) // the two processes are read one after the other: it may not even have been said yet
         const { saidMs, atMs, waitedMs } = line as unknown as { saidMs: number; atMs: number; waitedMs: number }
@@ -161,9 +184,10 @@ export class Arena {
   }
 
   /** Ends the node and starts it again. Gives how long that took until its accounts were open, and until it was announced. */
-  async restart(): Promise<{ openMs: number; readyMs: number; heardMs: number }> {
+  async restart(between: () => Promise<void> = async () => {}): Promise<{ openMs: number; readyMs: number; heardMs: number }> {
     await this.#victim.end()
-    this.#victim = new PeerProcess('victim', { profile: join(this.#folder, 'victim'), hub: this.hub, firstKey: KEYS.victim, heapMb: BOUNDS.heapMb })
+    await between()
+    this.#victim = new PeerProcess('victim', { profile: this.profile, hub: this.hub, firstKey: KEYS.victim, heapMb: BOUNDS.heapMb })
     const said = performance.now()
     this.#hear()
     this.#up = await this.#victim.up()

@@ -152,6 +152,11 @@ export class Repository implements History {
     }
   }
 
+  /** Of its objects on disk, about: packs and journal. */
+  bytes(): Promise<number> {
+    return this.#store.bytes()
+  }
+
   #known(oid: Oid): number {
     const row = this.#graph.find(oid)
     if (row < 0) throw new JamiError('ERR_INTERNAL', `commit ${oid}: not in this history`, { details: { oid } })

@@ -22,7 +22,7 @@ afterEach(async () => {
 function look(of: Conversation, own: AccountUri, storage = memoryFiles()) {
   const problems: JamiError[] = []
   const clock = new ManualClock()
-  const views = new Views({ clock, own, tasks: new Tasks(clock, (error) => problems.push(error as JamiError)), files: (id) => storage.files(id), get: () => of, onProblem: (_, error) => problems.push(error) })
+  const views = new Views({ clock, own, tasks: new Tasks(clock, (error) => problems.push(error as JamiError)), files: (id) => storage.files(id), get: () => of, isHere: () => true, onProblem: (_, error) => problems.push(error) })
   open.push(views)
   const shown = async (range?: Parameters<Views['messages']>[1]) => {
     const out: string[] = []

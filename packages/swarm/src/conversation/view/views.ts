@@ -34,6 +34,8 @@ export interface ViewsEnv {
   readonly files: (id: ConversationId) => FileTree
   /** @throws ERR_NOT_FOUND */
   readonly get: (id: ConversationId) => Viewed
+  /** The program has not left or removed it. */
+  readonly isHere: (of: Viewed) => boolean
   readonly onProblem: (id: ConversationId, error: JamiError) => void
 }
 
@@ -90,6 +92,7 @@ export class Views implements ConversationMessages {
 
   /** Something new is in a conversation, or the conversation is new. */
   changed(of: Viewed): void {
+    if (!this.#env.isHere(of)) return
     const view = this.#view(of)
     this.#env.tasks.run('the index of messages', async () => {
       await view.loaded
