@@ -1,7 +1,7 @@
 // The Conversations contract, one per account: joins which conversations there are, cloning, fetching, serving, invitations, groups and the
 // small messages about them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8, §5, §8. Proof: conversation/conversations.test.ts, conversation/groups.test.ts
 // (suites of the contract), interop.
-import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
+import { abortError, JamiError, Tasks } from '@jamikit/core/base'
 import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
   MessageView, Op,
@@ -30,7 +30,6 @@ import { Typing } from './typing.ts'
 import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)

@@ -109,7 +109,7 @@ export class Views implements ConversationMessages {
   }
 
   async stop(): Promise<void> {
-    await this.#patterns.stop()
+    await this.#env.clock.track(this.#patterns.stop())
     await Promise.all([...this.#views.values()].map(async ({ loaded, index }) => {
       await loaded.catch(() => {})
       await index.close(true)
