@@ -174,7 +174,7 @@ export interface ConversationList extends AsyncIterable<Conversation> {
   with(peer: PeerLike, op?: Op): Promise<Conversation>
   /**
    * A new group, with us as its admin; `members` (up to 500) are invited, contacts or not.
-   * @example const group = await account.conversations.create({ title: 'Team', members: [alice, bob] })
+   * @example const group = await account.conversations.create({ title: 'Team', members: [contact] })
    */
   create(options?: GroupInfo & { members?: readonly PeerLike[] } & Op): Promise<Conversation>
   /** Invitations neither accepted nor declined. */
@@ -266,7 +266,7 @@ export interface Conversation {
   history(options?: HistoryOptions): AsyncIterableIterator<Message>
   /**
    * Newest first; costs what is found, but for patterns.
-   * @example for await (const message of chat.search({ text: 'invoice', from: alice, limit: 20 })) console.log(message.sentAt)
+   * @example for await (const message of chat.search({ text: 'invoice', from: contact, limit: 20 })) console.log(message.sentAt)
    * @throws ERR_LIMIT from the iterator when a pattern takes too long
    */
   search(options: SearchOptions): AsyncIterableIterator<Message>

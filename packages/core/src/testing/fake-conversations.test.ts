@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FakeConversationNetwork } from './fake-conversations.ts'
 import { ManualClock } from './manual-clock.ts'
 import { conversationMessagesSuite } from './suites/conversation-messages.ts'
-import { conversationsSuite } from './suites/conversations.ts'
+import { conversationsSuite, type ConversationsUnderTest } from './suites/conversations.ts'
 import { serviceSuite } from './suites/service.ts'
 import { testIdentity } from './test-identities.ts'
 
@@ -16,7 +16,7 @@ function make() {
 }
 
 describe('FakeConversationNetwork', () => {
-  const two = async () => {
+  const two = async (): Promise<ConversationsUnderTest> => {
     const { clock, network } = make()
     const come = async ({ accountId, deviceId }: Device) => {
       const conversations = network.conversations({ accountId, deviceId })
