@@ -442,3 +442,18 @@ it('SWM-S16 a refusal says which commit, after which, what it breaks and why, so
   await expect(whole(story)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID', details: { commit: bad, parents: [good], rule: 'profile', reason: 'profile: its author is not an admin' } })
   await expect(whole(story, good)).resolves.toMatchObject({ commits: { length: 7 } })
 })
+
+it('SWM-S16 an unsigned commit too, unless one before it is the first that is not right', async () => {
+  const story = await group()
+  const unsigned = async (parent: string) => {
+    await story.tell({ author: bob, parents: [parent] })
+    const text = Buffer.from(story.objects.get(story.head)?.data ?? new Uint8Array(0)).toString('utf8').replace(/signature .*\n/, '')
+    const oid = story.keep({ type: 'commit', data: new TextEncoder().encode(text) })
+    return { oid, head: await story.tell({ author: alice, parents: [oid], tree: story.treeOf(parent) }) }
+  }
+  const good = story.head
+  const { oid, head } = await unsigned(good)
+  await expect(whole(story, head)).rejects.toMatchObject({ code: 'ERR_REPO_INVALID', details: { commit: oid, parents: [good], rule: 'commit', reason: expect.stringContaining('no signature') } })
+  const bad = await story.tell({ author: bob, parents: [good], edits: { 'notes.txt': 'x' } })
+  await expect(whole(story, (await unsigned(bad)).head)).rejects.toMatchObject({ details: { commit: bad, parents: [good], rule: 'ordinary' } })
+})
