@@ -2,7 +2,7 @@
 import { silentLogger } from '@jamikit/core/base'
 import type { DeviceIdentity } from '@jamikit/core/contracts'
 import {
-  conversationGroupsSuite, conversationsSuite, type ConversationsUnderTest, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto, testIdentity,
+  conversationGroupsSuite, conversationMessagesSuite, conversationsSuite, type ConversationsUnderTest, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto, testIdentity,
   testStorage,
 } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
@@ -78,5 +78,5 @@ describe('conversations by their contract', () => {
       },
     }
   }
-  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest)]) it(title, run)
+  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest), ...conversationMessagesSuite(underTest)]) it(title, run)
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { FakeConversationNetwork } from './fake-conversations.ts'
 import { ManualClock } from './manual-clock.ts'
 import { conversationGroupsSuite } from './suites/conversation-groups.ts'
+import { conversationMessagesSuite } from './suites/conversation-messages.ts'
 import { conversationsSuite, type ConversationsUnderTest } from './suites/conversations.ts'
 import { serviceSuite } from './suites/service.ts'
 import { testIdentity } from './test-identities.ts'
@@ -45,7 +46,7 @@ describe('FakeConversationNetwork', () => {
       },
     }
   }
-  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest)]) it(title, run)
+  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest), ...conversationMessagesSuite(underTest)]) it(title, run)
 
   for (const { title, run } of serviceSuite(() => {
     const { clock, network } = make()

@@ -16,6 +16,7 @@ import type { ConversationsModule } from '../contracts/module.ts'
 import type { Op } from '../contracts/service.ts'
 import { infoHashOf } from '../identity/ids.ts'
 import { FakeGroups, isIn, type KeptGroups, keptGroups, modeOf, profileIn, rolesIn } from './fake-groups.ts'
+import { matches, unreadIn, viewsOf } from './fake-views.ts'
 
 const TYPING_MS = 12_000
 
@@ -275,7 +276,9 @@ export class FakeConversations implements Conversations {
   }
 
   async markDisplayed(id: ConversationId, message: MessageId): Promise<void> {
-    known(this.#replica(id), message)
+    const replica = this.#replica(id)
+    known(replica, message)
+    replica.read.set(this.accountId, message)
     this.#toOthers((other) => other.#note(id, this.accountId, message, 'displayed'))
   }
 
@@ -293,7 +296,7 @@ export class FakeConversations implements Conversations {
     })
   }
 
-  // Groups: fake-groups.ts. What people see: not modelled.
+  // Groups: fake-groups.ts.
 
   get onInvitation() { return this.#groups.onInvitation }
   get onUpdated() { return this.#groups.onUpdated }
@@ -342,25 +345,39 @@ export class FakeConversations implements Conversations {
     return this.#groups.setPreferences(id, preferences)
   }
 
-  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = this.#replica(id).entries.get(message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  // What people see.
+
+  /** Oldest first. */
+  #oldestFirst(id: ConversationId): ConversationEntry[] {
+    const replica = this.#replica(id)
+    return linear(replica, reachable(replica, replica.head)).reverse()
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
+  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    const { views, rootOf } = viewsOf(this.#oldestFirst(id))
+    const root = rootOf.get(message) ?? message
+    const entry = await this.entry(id, root)
+    return views.find((view) => view.entry.id === root) ?? (entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] })
+  }
+
+  async *messages(id: ConversationId, { limit, ...range }: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    const seen = new Map(viewsOf(this.#oldestFirst(id)).views.map((view) => [view.entry.id, view])) // bounded by the test
+    let left = limit ?? Number.POSITIVE_INFINITY
+    for await (const { id: message } of this.history(id, range)) {
+      const view = seen.get(message)
+      if (!view) continue
+      if (left-- <= 0) return
+      yield view
     }
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  async *search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    throwIfAborted(query.signal)
+    yield* viewsOf(this.#oldestFirst(id)).views.reverse().filter((view) => matches(view, query)).slice(0, query.limit)
   }
 
   unread(id: ConversationId): number {
-    this.#replica(id)
-    return 0
+    return unreadIn(this.#oldestFirst(id), this.accountId, this.#replica(id).read.get(this.accountId))
   }
 
   lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {

@@ -21,6 +21,7 @@ export { connectionManagerSuite, type ConnectionsUnderTest, type ManagerUnderTes
 export { contactBookSuite, type ContactBookUnderTest } from './suites/contact-book.ts'
 export { type ContractTest, rejectsWith, throwsWith } from './suites/contract-test.ts'
 export { conversationGroupsSuite } from './suites/conversation-groups.ts'
+export { conversationMessagesSuite } from './suites/conversation-messages.ts'
 export { conversationsSuite, type ConversationsUnderTest, type ConverserUnderTest } from './suites/conversations.ts'
 export { cryptoSuite, type CryptoUnderTest } from './suites/crypto.ts'
 export { deviceDirectorySuite, type DirectoryUnderTest } from './suites/device-directory.ts'

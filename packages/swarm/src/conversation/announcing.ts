@@ -17,6 +17,8 @@ export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logge
   readonly messages: PeerMessages
   readonly registry: Registry
   readonly statuses: Statuses
+  /** Something is new in it. */
+  readonly onChange: (conversation: Conversation) => void
   readonly onEntry: (event: { entry: ConversationEntry; own: boolean }) => void
   readonly onBanned: (conversation: Conversation, account: AccountUri) => void
   readonly onUpdated: (conversation: ConversationId) => void
@@ -45,7 +47,8 @@ export class Announcing {
 
   /** @param source the device that a change came from: it knows already */
   changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
-    const { registry, tasks, onBanned, onUpdated, onProblem } = this.#env
+    const { registry, tasks, onChange, onBanned, onUpdated, onProblem } = this.#env
+    onChange(conversation)
     if (registry.find(conversation.id) === conversation) registry.index(conversation)
     for (const account of change.banned) onBanned(conversation, account)
     const before = this.#telling.get(conversation.id) ?? Promise.resolve()

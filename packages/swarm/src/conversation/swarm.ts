@@ -1,7 +1,7 @@
 // The Conversations contract, one per account: joins which conversations there are, cloning, fetching, serving, invitations, groups and the
 // small messages about them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8, §5, §8. Proof: conversation/conversations.test.ts, conversation/groups.test.ts
 // (suites of the contract), interop.
-import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
+import { abortError, JamiError, Tasks } from '@jamikit/core/base'
 import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
   MessageView, Op,
@@ -27,9 +27,9 @@ import { Serving } from './serving.ts'
 import { MIME, printDisplayed, printTyping } from './small-payloads.ts'
 import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
+import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)
@@ -45,6 +45,7 @@ export class SwarmConversations implements Conversations {
   readonly #statuses: Statuses
   readonly #typing: Typing
   readonly #notices: Notices
+  readonly #views: Views
   readonly #announcing: Announcing
   readonly #invitations: Invitations
   readonly #groups: Groups
@@ -105,8 +106,12 @@ export class SwarmConversations implements Conversations {
       clock, own: identity.accountId, emit: (event) => this.#events.status.emit(event),
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
+    this.#views = new Views({
+      clock, tasks, own, files: (id) => storage.files(`${prefix}/conversations/${id}`), get: (id) => registry.get(id), isHere: ({ id }) => find(id) !== undefined, onProblem,
+    })
     this.#announcing = new Announcing({
       clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
+      onChange: (conversation) => this.#views.changed(conversation),
       onEntry: (event) => this.#events.entry.emit(event),
       onBanned: (conversation, account) => this.#ban(conversation, account),
       onUpdated: (conversation) => this.#events.updated.emit({ conversation }),
@@ -151,6 +156,7 @@ export class SwarmConversations implements Conversations {
       await this.#registry.load()
       await this.#invitations.load()
       await this.#preferences.load()
+      for (const conversation of this.#registry.ready) await this.#views.opened(conversation)
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
       this.#off.push(
@@ -173,6 +179,7 @@ export class SwarmConversations implements Conversations {
     this.#typing.stop()
     this.#notices.stop()
     this.#fetching.stop()
+    await this.#views.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
   }
@@ -243,11 +250,13 @@ export class SwarmConversations implements Conversations {
   }
 
   async remove(id: ConversationId): Promise<void> {
+    await this.#views.forget(id)
     if (await this.#registry.remove(id, this.#env.clock.wallTimeMs())) this.#forgotten(id)
   }
 
   /** The program has it no more. */
   #forgotten(id: ConversationId): void {
+    this.#tasks.run('forgetting the index', () => this.#views.forget(id))
     this.#fetching.forget(id)
     this.#serving.forget(id)
     this.#announcing.forget(id)
@@ -355,31 +364,26 @@ export class SwarmConversations implements Conversations {
     this.#events.updated.emit({ conversation: id })
   }
 
-  // ---------------------------------------------------------------- to come
+  // ---------------------------------------------------------------- what people see
 
-  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = await this.entry(id, message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    return this.#views.message(id, message)
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
-    }
+  messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    return this.#views.messages(id, options)
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    return this.#views.search(id, query)
   }
 
   unread(id: ConversationId): number {
-    this.#registry.get(id)
-    return 0
+    return this.#views.unread(id)
   }
 
-  lastRead(): MessageId | undefined {
-    return undefined
+  lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
+    return this.#views.lastRead(id, member)
   }
 
   // ---------------------------------------------------------------- who may, who has
