@@ -165,8 +165,8 @@ export class FakeConversations implements Conversations {
   members(id: ConversationId): ConversationMember[] {
     const replica = this.#kept.replicas.get(id)
     if (replica) return [...rolesOf(replica)].map(([uri, role]) => ({ uri, role }))
-    const from = this.#kept.cloning.get(id)?.from
-    return from ? [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }] : []
+    const { from, mode } = this.#kept.cloning.get(id) ?? {}
+    return from ? [{ uri: from, role: mode === 0 ? 'admin' : 'member' }, { uri: this.accountId, role: 'invited' }] : []
   }
 
   roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined {

@@ -253,7 +253,7 @@ export class SwarmConversations implements Conversations {
 
   members(id: ConversationId): readonly ConversationMember[] {
     const pending = this.#registry.findPending(id)
-    if (pending) return [{ uri: pending.from, role: 'admin' }, { uri: this.#env.identity.accountId, role: 'invited' }]
+    if (pending) return [{ uri: pending.from, role: pending.mode === 0 ? 'admin' : 'member' }, { uri: this.#env.identity.accountId, role: 'invited' }]
     return this.#registry.find(id)?.members ?? []
   }
 
@@ -406,8 +406,7 @@ export class SwarmConversations implements Conversations {
   }
 
   async setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
-    if (!this.#registry.findPending(id)) this.#registry.get(id)
-    await this.#preferences.set(id, preferences)
+    await this.#registry.whileHere(id, () => this.#preferences.set(id, preferences))
     this.#events.updated.emit({ conversation: id })
   }
 
