@@ -142,6 +142,8 @@ export const MAX_ENTRIES_PER_FETCH = 5_000_000
 export const VALIDATIONS_AT_ONCE = 8
 /** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
 export const MAX_TEXT_LENGTH = 65_536
+/** Values of a commit's message, nested ones included; with more it is of unknown type. */
+export const MAX_BODY_VALUES = 4_096
 /** Characters of any other member of a commit's message, and members that programs get. */
 export const MAX_FIELD_LENGTH = 4_096
 export const MAX_FIELDS = 32

@@ -1,5 +1,5 @@
 // A transfer as programs see it: a promise of its message, a loop over its progress, a stream of its bytes. Over the FileTransfer contract;
-// a call that could not begin is a transfer that has failed. Proof: node/public-transfer.test.ts.
+// a call that could not begin is a transfer that has failed. Proof: node/public-files.test.ts.
 import { JamiError } from '../base/errors.ts'
 import { withOp } from '../base/operation.ts'
 import type { Clock } from '../contracts/clock.ts'
@@ -40,6 +40,11 @@ export class PublicTransfer<M> implements Transfer<M> {
   }
 
   async #run(env: TransferEnv<M>, inner: FileTransfer, op: Op, also: ((transfer: Transfer<M>) => Promise<unknown>) | undefined): Promise<M> {
+    let settled = false
+    const settle = () => {
+      settled = true
+    }
+    inner.done.then(settle, settle)
     const beside = also && Promise.resolve().then(() => also(this))
     beside?.catch(() => {})
     try {
@@ -50,8 +55,8 @@ export class PublicTransfer<M> implements Transfer<M> {
       })
       return await env.message(inner, id)
     } catch (error) {
-      await inner.cancel({ keep: JamiError.is(error, 'ERR_TIMEOUT') || JamiError.is(error, 'ERR_ABORTED') || JamiError.is(error, 'ERR_STORAGE_IO') }).catch(() => {}) // nothing happens when it is over
-      throw error
+      if (!settled) await inner.cancel({ keep: true }).catch(() => {}) // whoever asked has left; what came stays
+      throw JamiError.from(error, 'ERR_LISTENER') // what the program's own stream threw
     }
   }
 

@@ -59,6 +59,19 @@ export const linkAttacks: readonly Contact[] = [
     },
   },
   {
+    name: 'messages of a hundred thousand values', async run(h) {
+      const { history: story } = h
+      if (!story) return 'no history'
+      const known = new Set(story.objects.keys())
+      const values = Array.from({ length: 95_000 }, (_, i) => `,"${i.toString(36)}":""`).join('')
+      const [before, count] = [story.head, FULL ? 100 : 12]
+      for (let i = 0; i < count; i++) await story.tell({ author: h.identity, message: `{"type":"text/plain","body":"${i}"${values}}`, timeS: Math.floor(Date.now() / 1000) })
+      const verdict = await h.feed(story, story.head, encodePack([...story.objects].filter(([oid]) => !known.has(oid)).map(([, object]) => object)), 500, 60_000)
+      if (verdict !== 'taken') story.head = before
+      return verdict
+    },
+  },
+  {
     name: 'receipts for a long history', async run(h) {
       const { history } = h
       if (!history) return 'no history'

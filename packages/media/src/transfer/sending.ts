@@ -207,11 +207,20 @@ export async function announce({ clock, conversations, store, logger, tasks }: O
   return message
 }
 
+/** What a source of the program throws is its own: ERR_LISTENER. */
+async function* told(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source
+  } catch (error) {
+    throw JamiError.from(error, 'ERR_LISTENER')
+  }
+}
+
 /** The same bytes in blocks of one size: whoever gives them one by one costs no write for each. @throws ERR_ARGUMENT for what are no bytes */
 async function* evened(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let waiting: Uint8Array[] = [] // bounded by BLOCK_BYTES
   let length = 0
-  for await (const bytes of source) {
+  for await (const bytes of told(source)) {
     if (!(bytes instanceof Uint8Array)) throw argumentError('source', typeof bytes, 'chunks that are Uint8Arrays')
     for (let at = 0; at < bytes.length; ) {
       const part = bytes.slice(at, at + BLOCK_BYTES - length) // a copy: its owner may use it again

@@ -6,7 +6,7 @@ import { JamiError } from '@jamikit/core/base'
 import { fileAnnouncementOf, toHex } from '@jamikit/core/codec'
 import type { FileTransfer, MessageId } from '@jamikit/core/contracts'
 import { sha3_512 } from '@jamikit/core/crypto'
-import { copyOf, failingStorage, testStorage } from '@jamikit/core/testing'
+import { copyOf, failingStorage, testStorage, transfersSuite } from '@jamikit/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { alice, bob, carol, collect, inChunks, type Life, same, someBytes, type World, world } from '../../test/world.ts'
 
@@ -25,6 +25,27 @@ const code = (work: Promise<unknown>) => w.run(work.then(() => 'resolved', (erro
 const kept = (life: Life, message: MessageId) => w.run(collect(life.transfers.receive(w.conversation, message).read()))
 /** Lets time pass until so many bytes are here. */
 const until = (transfer: FileTransfer, bytes: number) => w.clock.runUntil(() => transfer.progress().doneBytes >= bytes)
+
+describe('files by their contract', () => {
+  for (const { title, run } of transfersSuite(async () => {
+    const v = world()
+    const [a, b] = [await v.life(alice), await v.life(bob)]
+    return {
+      a: a.transfers, b: b.transfers, conversation: v.conversation,
+      async text() {
+        const message = v.write(alice, { body: 'x' }, 'text/plain')
+        await v.clock.advance(1000)
+        return message
+      },
+      async reach(reachable) {
+        a.connections.setOnline(reachable)
+      },
+      drive: v.run,
+      settle: () => v.clock.advance(5000),
+      dispose: () => v.dispose(),
+    }
+  })) it(title, run)
+})
 
 describe('a file from one device to another', () => {
   it.each([0, 1, 65_535, 65_536, 3 << 20])('SWM-28 of %d bytes arrives as it was, once on the wire, and is announced as it is', async (size) => {
@@ -310,7 +331,7 @@ describe('sending', () => {
       yield new Uint8Array(10)
       throw new Error('the source broke')
     })()
-    expect(await code(send(a, new Uint8Array(0), { source: failing }).done)).toBe('ERR_INTERNAL')
+    expect(await code(send(a, new Uint8Array(0), { source: failing }).done)).toBe('ERR_LISTENER')
     expect(await code(send(a, someBytes(10), { sizeBytes: 11 }).done)).toBe('ERR_ARGUMENT')
     expect(await code(send(a, someBytes(10), { sizeBytes: 9 }).done)).toBe('ERR_ARGUMENT')
     expect(await code(send(a, new Uint8Array(0), { source: (async function* () { yield 'text' as never })() }).done)).toBe('ERR_ARGUMENT')
@@ -360,6 +381,16 @@ describe('paths of the program', () => {
     const message = await w.run(send(a, someBytes(1000)).done)
     await w.run(b.transfers.receive(w.conversation, message, { to: join(dir, 'out'), keep: false }).done)
     expect(await b.storage.files('accounts/a/transfers').list(w.conversation)).toEqual([])
+  })
+
+  it('keep: false takes away nothing that was kept before: our own file, or one that was fetched to be kept', async () => {
+    const [a, b] = [await w.life(alice), await w.life(bob)]
+    const message = await w.run(send(a, someBytes(1000)).done)
+    await w.run(b.transfers.receive(w.conversation, message).done)
+    for (const life of [a, b]) {
+      await w.run(life.transfers.receive(w.conversation, message, { to: join(dir, 'out'), keep: false }).done)
+      expect((await life.storage.files('accounts/a/transfers').list(w.conversation)).length).toBe(1)
+    }
   })
 
   it('a reference is served from where it is while it does not change', async () => {

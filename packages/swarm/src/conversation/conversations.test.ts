@@ -5,7 +5,7 @@ import { FakeContacts } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
 import { alice, bob, carol, everybody, text, World } from '../../test/world.ts'
-import { FETCH_RETRIES } from '../defaults.ts'
+import { FETCH_RETRIES, MAX_SERVED_CHANNELS } from '../defaults.ts'
 import type { SwarmConversations } from './swarm.ts'
 import { parseCommitNotice, printCommitNotice, printInvitation } from './small-payloads.ts'
 
@@ -125,6 +125,20 @@ it('SWM-16 a git channel is refused to strangers, to banned members, for other d
     const error: unknown = await Promise.all([stranger.openChannel(alice.deviceId, name, { timeoutMs: 5000 }).catch((e: unknown) => e), world.clock.advance(6000)]).then(([e]) => e)
     expect(error).toMatchObject({ code: 'ERR_CHANNEL_DECLINED' })
   }
+})
+
+it('of git channels asked for at once one device gets four for a conversation; an ended one makes room', async () => {
+  const { world, a, id } = await friends()
+  void a
+  await world.clock.advance(3_600_000)
+  const links = world.network.managers.get(bob.deviceId)
+  const open = () => world.clock.run(Promise.all(Array.from({ length: 30 }, () => links?.openChannel(alice.deviceId, `git://${alice.deviceId}/${id}`).catch(() => undefined) ?? undefined)))
+  const channels = (await open()).filter((channel) => channel !== undefined)
+  const before = channels.length
+  expect([before > 0, before <= MAX_SERVED_CHANNELS, (await open()).every((channel) => channel === undefined)]).toEqual([true, true, true])
+  for (const channel of channels) channel.abort()
+  await world.clock.advance(1000)
+  expect((await open()).filter((channel) => channel !== undefined).length).toBe(before)
 })
 
 it('SWM-18 SWM-S18 a notice about an unknown conversation asks for an invitation, once a minute', async () => {

@@ -115,6 +115,10 @@ describe('a merge of two sides', () => {
     const device = await story.ban(alice, carol, 'devices')
     const text = await story.tell({ author: carol, parents: [base] })
     for (const [who, head] of [[bob, theirs], [carol, device], [bob2, theirs], [dave, theirs]] as const) await expect(merge(story, who, text, head)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+    const kept = { [crt('members', bob)]: accountPem(bob), [crt('banned/members', bob)]: accountPem(bob) } // a ban beside the file that it took away, as some merge may have left it
+    const [left, right] = [await story.tell({ author: alice, parents: [base], edits: kept }), await story.tell({ author: alice2, parents: [base], edits: kept })]
+    await expect(merge(story, bob, left, right)).rejects.toMatchObject({ code: 'ERR_NOT_MEMBER' })
+    await expect(merge(story, alice, left, right)).resolves.toMatch(/^[0-9a-f]{40}$/)
     await valid(story, await merge(story, carol, text, theirs))
     await valid(story, await merge(story, alice, text, device))
   })

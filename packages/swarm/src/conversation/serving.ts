@@ -27,7 +27,6 @@ export interface ServingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
 
 export class Serving {
   readonly #env: ServingEnv
-  readonly #open = new Map<string, number>() // channels by conversation and device; bounded by MAX_SERVED_CHANNELS each
   readonly #channels = new Map<ConversationId, Set<Channel>>() // bounded by MAX_SERVED_CHANNELS for each device
   readonly #rate = new ServeRate()
   readonly #slots = new ServeSlots()
@@ -39,8 +38,12 @@ export class Serving {
 
   /** `git://<our device>/<conversation>`, from a member or an invited account. */
   accepts(name: string, peer: PeerIdentity): boolean {
-    const conversation = this.#allowed(name, peer)
-    return conversation !== undefined && (this.#open.get(`${conversation.id}${peer.deviceId}`) ?? 0) < MAX_SERVED_CHANNELS
+    return this.#allowed(name, peer) !== undefined
+  }
+
+  /** Counted by the connections, for each device. */
+  limit(name: string): { of: string; max: number } {
+    return { of: name, max: MAX_SERVED_CHANNELS }
   }
 
   #allowed(name: string, peer: PeerIdentity): Conversation | undefined {
@@ -55,10 +58,8 @@ export class Serving {
   serve(channel: Channel): void {
     const { tasks, clock, logger, identity, find } = this.#env
     const { remote } = channel
-    if (!this.accepts(channel.name, remote)) return channel.abort(new JamiError('ERR_PEER_REFUSED', 'not a member any more, or too many channels'))
+    if (!this.accepts(channel.name, remote)) return channel.abort(new JamiError('ERR_PEER_REFUSED', 'not a member any more'))
     const id = parseConversationId(channel.name.slice(-40))
-    const key = `${id}${remote.deviceId}`
-    this.#open.set(key, (this.#open.get(key) ?? 0) + 1)
     this.#channels.set(id, (this.#channels.get(id) ?? new Set()).add(channel))
     tasks.run('serving git', async (signal) => {
       try {
@@ -83,9 +84,6 @@ export class Serving {
         if (!signal.aborted) logger.debug({ device: remote.deviceId, err: JamiError.from(error) }, 'a git session ended badly')
         channel.abort(JamiError.from(error))
       } finally {
-        const left = (this.#open.get(key) ?? 1) - 1
-        if (left > 0) this.#open.set(key, left)
-        else this.#open.delete(key)
         const channels = this.#channels.get(id)
         channels?.delete(channel)
         if (channels?.size === 0) this.#channels.delete(id)

@@ -161,7 +161,7 @@ export class SwarmConversations implements Conversations {
       const { connections, messages, presence } = this.#env
       this.#off.push(
         ...this.#notices.listen(),
-        connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), open: (channel) => this.#serving.serve(channel) }),
+        connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), limit: (name) => this.#serving.limit(name), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
           if (state === 'available') for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)

@@ -2,10 +2,12 @@
 // reached, until all had their turn and it begins anew. Pure. docs/protocol/04 §6.5. Proof: drt/tracking.test.ts.
 import type { AccountUri, Random } from '@jamikit/core/contracts'
 
-/** A member of whom nothing is heard gives its place to another one after this, ms. */
-export const ROTATION_MS = 60_000
+/** A member of whom nothing is heard gives its place to another one after this, ms: doubled each time. */
+export const ROTATION_FIRST_MS = 15_000
+export const ROTATION_MAX_MS = 600_000
 
 export interface TrackingActions {
+  /** Look whether devices of this account are there: now, and again for whoever is followed still after a rotation. */
   track(account: AccountUri): void
   untrack(account: AccountUri): void
 }
@@ -24,6 +26,7 @@ export class Tracking {
   #members: ReadonlySet<AccountUri> = new Set()
   #isRunning = false
   #nextMs = Number.POSITIVE_INFINITY
+  #waitMs = ROTATION_FIRST_MS
 
   constructor(random: Random, actions: TrackingActions) {
     this.#random = random
@@ -42,8 +45,10 @@ export class Tracking {
   start(members: Iterable<AccountUri>, nowMs: number): void {
     this.#members = new Set(members)
     for (const account of this.#tracked) if (!this.#members.has(account)) this.#drop(account)
+    if (!this.#isRunning) this.#waitMs = ROTATION_FIRST_MS
     this.#isRunning = true
-    this.#fill(nowMs)
+    this.#fill()
+    this.#schedule(nowMs)
   }
 
   /** Somebody is connected. */
@@ -55,18 +60,21 @@ export class Tracking {
   }
 
   /** No device of a member can be reached. @param active devices that are connected or being dialled */
-  unreachable(account: AccountUri, active: number, nowMs: number): void {
+  unreachable(account: AccountUri, active: number): void {
     if (!this.#isRunning || !this.#tracked.has(account) || active >= 2 * trackedCount(this.#members.size)) return
     if (this.#tracked.size >= this.#members.size) return // there is nobody else
     this.#drop(account)
-    this.#fill(nowMs)
+    this.#fill()
   }
 
   /** Others get their turn: whoever is followed was not reached since. */
   tick(nowMs: number): void {
     if (!this.#isRunning || nowMs < this.#nextMs) return
+    this.#waitMs = Math.min(2 * this.#waitMs, ROTATION_MAX_MS)
     if (this.#tracked.size < this.#members.size) for (const account of this.#tracked) this.#drop(account)
-    this.#fill(nowMs)
+    else for (const account of this.#tracked) this.#actions.track(account)
+    this.#fill()
+    this.#schedule(nowMs)
   }
 
   #drop(account: AccountUri): void {
@@ -74,7 +82,7 @@ export class Tracking {
     this.#actions.untrack(account)
   }
 
-  #fill(nowMs: number): void {
+  #fill(): void {
     const wanted = trackedCount(this.#members.size)
     for (let refilled = false; this.#tracked.size < wanted; ) {
       const account = this.#bag.pop()
@@ -87,7 +95,10 @@ export class Tracking {
         this.#actions.track(account)
       }
     }
-    this.#nextMs = nowMs + Math.round(ROTATION_MS * (0.8 + this.#random.below(401) / 1000))
+  }
+
+  #schedule(nowMs: number): void {
+    this.#nextMs = nowMs + Math.round(this.#waitMs * (0.8 + this.#random.below(401) / 1000))
   }
 
   #shuffled(): AccountUri[] {

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { fuzz } from 'test-kit/fuzz'
 import { describe, expect, it } from 'vitest'
 import { bundle } from '../../test/harness.ts'
+import { MAX_BODY_VALUES } from '../defaults.ts'
 import { parseCommit } from './commit.ts'
 import { parseBody, printBody } from './commit-body.ts'
 
@@ -36,6 +37,19 @@ describe('bodies', () => {
     ['a mode that is text', '{"type":"initial","mode":"2"}'], ['a size that is no whole number', '{"type":"application/data-transfer+json","totalSize":"much"}'], ['a size with a part', '{"type":"x","totalSize":1.5}'],
     ['what is nested too deep', `{"type":"x","mine":${'['.repeat(1001)}${']'.repeat(1001)}}`], ['what is nested as deep as a message is long', `{"type":"x","mine":${'['.repeat(500_000)}${']'.repeat(500_000)}}`],
   ])('refuse %s', (_what, message) => expect(() => parseBody(message)).toThrow(expect.objectContaining({ code: 'ERR_REPO_INVALID' })))
+
+  it('of more values than anybody writes, whatever they are, are not taken apart: of unknown type, and nothing in them', () => {
+    const around = (count: number, one: (n: number) => string, open = '', close = '') => `{"type":"text/plain","body":"a, [ { \\" ,"${open}${Array.from({ length: count }, (_, n) => one(n)).join('')}${close}}`
+    const heavy: [string, (count: number) => string][] = [
+      ['members', (count) => around(count, (n) => `,"m${n}":""`)], ['elements', (count) => around(count - 2, () => ',1', ',"x":[1', ']')],
+      ['objects', (count) => around(count / 2 - 1, () => ',{}', ',"x":[{}', ']')],
+    ]
+    for (const [what, make] of heavy) {
+      expect([what, parseBody(make(MAX_BODY_VALUES - 4)).fields.body]).toEqual([what, 'a, [ { " ,'])
+      expect([what, parseBody(make(MAX_BODY_VALUES + 4))]).toEqual([what, { type: 'unknown', fields: {} }])
+    }
+    expect(parseBody(`{"type":"text/plain","body":"${'[{,'.repeat(20_000)}"}`).type).toBe('text/plain') // a text is one value
+  })
 
   it('of known members are read as peers read them: numbers and truths as text, null as nothing', () => {
     expect(parseBody('{"type":"x","tid":9007199254740991,"duration":1988,"totalSize":"-1","reason":null,"body":true}'))

@@ -1,4 +1,5 @@
 // What a commit says: the JSON of its message. Pure. docs/protocol/04 §1.6. Proof: repo/commit-body.test.ts.
+import { MAX_BODY_VALUES } from '../defaults.ts'
 import { repoInvalid } from './object.ts'
 
 const KNOWN: ReadonlySet<string> = new Set([
@@ -7,6 +8,8 @@ const KNOWN: ReadonlySet<string> = new Set([
 ])
 /** As deep as peers read. */
 const MAX_NESTING = 1000
+
+const [QUOTE, BACKSLASH, COMMA, BRACKET, BRACE, BRACKET_END, BRACE_END] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b, 0x5d, 0x7d]
 
 export interface CommitBody {
   readonly type: string
@@ -23,11 +26,31 @@ export function printBody(body: CommitBody): string {
 }
 
 /**
- * Members that nobody knows are kept: text as it is, numbers and truths as text, what is nested as JSON.
+ * More values than anybody writes: taking them apart would cost a quarter of a second a megabyte. Looks at no value.
+ * @throws ERR_REPO_INVALID when they are nested deeper than peers read
+ */
+function isHeavy(json: string): boolean {
+  let [values, depth] = [0, 0]
+  for (let at = 0; at < json.length; at++) {
+    const c = json.charCodeAt(at)
+    if (c === QUOTE) {
+      for (at++; at < json.length && json.charCodeAt(at) !== QUOTE; at++) if (json.charCodeAt(at) === BACKSLASH) at++
+    } else if (c === COMMA) values++
+    else if (c === BRACKET || c === BRACE) {
+      values++
+      if (++depth > MAX_NESTING + 1) throw repoInvalid(`commit message: nested in more than ${MAX_NESTING} levels`)
+    } else if (c === BRACKET_END || c === BRACE_END) depth--
+  }
+  return values > MAX_BODY_VALUES
+}
+
+/**
+ * Members that nobody knows are kept: text as it is, numbers and truths as text, what is nested as JSON. One that is too heavy is of unknown type and says nothing.
  * @throws ERR_REPO_INVALID when it is no JSON object, or a known member has the wrong type: peers read nothing of such a message either
  */
 export function parseBody(message: string): CommitBody {
   if (message.startsWith('Merge commit')) return { type: 'merge', fields: { body: message } }
+  if (message.length > MAX_BODY_VALUES && isHeavy(message)) return { type: 'unknown', fields: {} }
   let json: unknown
   try {
     json = JSON.parse(message)

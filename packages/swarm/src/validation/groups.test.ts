@@ -248,6 +248,25 @@ describe('what is refused', () => {
     expect(await ban({ [crt('banned/members', bob)]: undefined, [crt('banned/admins', bob)]: accountPem(bob) })).toMatch(/^ban: /)
   })
 
+  it('SWM-12 the end of a ban that brings a device under the name of another', async () => {
+    const story = await group()
+    await story.ban(alice, bob)
+    await story.vote(alice, 'unban', bob)
+    const base = story.head
+    await story.resolve(alice, 'unban', bob, 'members', { [`devices/${bob2.deviceId}.crt`]: devicePem(bob) })
+    expect(await verdict(story)).toMatch(/^unban: .*somebody else/)
+    story.head = base
+    await story.resolve(alice, 'unban', bob, 'members', { [`devices/${bob2.deviceId}.crt`]: devicePem(bob2) })
+    expect(await verdict(story)).toBe('accepted')
+  })
+
+  it('SWM-12 a vote to let a banned device back: as for the peers it would have to be there already', async () => {
+    const story = await group()
+    await story.ban(alice, carol, 'devices')
+    await story.vote(alice, 'unban', carol, 'devices')
+    expect(await verdict(story)).toMatch(/^vote: .*nobody to unban/)
+  })
+
   it('SWM-12 an add of an admin who was banned', async () => {
     const story = await group()
     await story.tell({ author: alice, edits: { [crt('banned/admins', dave)]: accountPem(dave), [`invited/${dave.accountId}`]: undefined } }) // by hand, not judged
@@ -397,6 +416,22 @@ describe('SWM-S5 votes are counted in the tree before', () => {
     await story.resolve(alice, 'ban', third, 'admins')
     await expect(validateHistory(story, { conversation: story.id as never, head: story.head, pack: receivedPack(story.objects), known })).rejects.toThrow(/votes of 1 of 3 admins/)
   })
+})
+
+it('SWM-S5 a banned admin does not end the ban himself, whatever votes there are', async () => {
+  const story = await group()
+  const votes = Object.fromEntries([alice, dave].map((who) => [`votes/unban/admins/${dave.accountId}/${who.accountId}`, '']))
+  await story.tell({ author: alice, edits: { [`invited/${dave.accountId}`]: undefined, [crt('banned/admins', dave)]: accountPem(dave), [`devices/${dave.deviceId}.crt`]: devicePem(dave), ...votes } }) // by hand, not judged
+  const known = await knownOf(story)
+  const unban = async (author: typeof dave) => {
+    const before = story.head
+    await story.resolve(author, 'unban', dave, 'admins', { [`votes/unban/admins/${dave.accountId}/${alice.accountId}`]: undefined })
+    const { head } = story
+    story.head = before
+    return validateHistory(story, { conversation: story.id as never, head, pack: receivedPack(story.objects), known })
+  }
+  await expect(unban(dave)).rejects.toThrow(/unban: its author is not an admin/)
+  await expect(unban(alice)).resolves.toMatchObject({ commits: { length: 1 } })
 })
 
 it('SWM-S16 a refusal says which commit, after which, what it breaks and why, so that what is before it can be kept and read', async () => {

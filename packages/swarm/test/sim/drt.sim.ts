@@ -33,7 +33,7 @@ const missing = (devices: readonly SimDevice[], message: number) => devices.filt
 
 describe('a conversation of 500 devices', () => {
   it.each(SEEDS)('SWM-27 is one overlay within 60 s, and messages reach all while a fifth come and go (seed %i)', (seed) => {
-    const { world, devices, desktops, mobiles } = town(seed, 500)
+    const { world, desktops, mobiles } = town(seed, 500)
     world.run(MINUTE_MS)
     expect(world.islands()).toHaveLength(1)
 
