@@ -13,8 +13,8 @@ describe('FakeTransferNetwork', () => {
     const [alice, bob] = [testIdentity(0).device, testIdentity(1).device]
     const [hers, his] = [conversations.conversations(alice), conversations.conversations(bob)]
     await Promise.all([hers.start(), his.start()])
-    const conversation = await hers.createOneToOne(bob.accountId)
-    await his.accept(conversation, alice.accountId)
+    const conversation = await hers.create({ mode: 0, peer: bob.accountId })
+    await his.accept({ conversation: conversation, from: alice.accountId })
     await clock.advance(1000)
     const [a, b] = [files.transfers(alice.deviceId, hers), files.transfers(bob.deviceId, his)]
     await Promise.all([a.start(), b.start()])

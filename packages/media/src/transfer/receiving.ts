@@ -4,7 +4,7 @@ import { deferred, JamiError, LinkedSignal, Slices, Source, type Tasks } from '@
 import { toHex } from '@jamikit/core/codec'
 import type { AccountUri, Channel, Clock, ConnectionManager, DeviceId, Logger, Timer } from '@jamikit/core/contracts'
 import { sha3_512Stream } from '@jamikit/core/crypto'
-import { BLOCK_BYTES, BULK_BYTES, FLUSH_BYTES, HASH_SLICE_BYTES, OPEN_TIMEOUT_MS } from '../defaults.ts'
+import { BLOCK_BYTES, BULK_BYTES, FLUSH_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
 import { Download, type DownloadEffect, type Refusal } from './download.ts'
 import { Progress } from './progress.ts'
 import { requestName } from './request.ts'
@@ -40,6 +40,8 @@ export class Receiving {
   readonly progress: Progress
   /** Rejects with what it failed of; resolves when the file is in the profile. */
   readonly kept: Promise<void>
+  /** Nothing came: it was in the profile already. */
+  wasHere = false
   readonly #env: ReceivingEnv
   readonly #part: Part
   readonly #life: LinkedSignal
@@ -91,7 +93,10 @@ export class Receiving {
       try {
         const here = await store.open(this.file)
         await here?.close()
-        if (here) return this.#finish()
+        if (here) {
+          this.wasHere = true
+          return this.#finish()
+        }
         const part = await this.#part.size()
         if (part > this.file.sizeBytes) await this.#part.truncate(0)
         if (this.#ended) return
@@ -123,10 +128,10 @@ export class Receiving {
     if (this.#engine) this.#do(this.#engine.resume(this.#env.clock.now()))
   }
 
-  /** A device came, or (without one) the conversation has news: worth a try. */
-  encouraged(device?: DeviceId, account?: AccountUri): void {
-    if (!this.#engine || this.#paused || this.#ended) return
-    if (device && account) this.#know(device, account)
+  /** A device is there: worth a try. */
+  encouraged(device: DeviceId, account: AccountUri): void {
+    if (!this.#engine || this.#paused || this.#ended || device === this.#env.ownDevice) return
+    this.#know(device, account)
     this.#do(this.#engine.encouraged(device, this.#env.clock.now()))
   }
 
@@ -285,7 +290,7 @@ export class Receiving {
   }
 
   #know(device: DeviceId, account: AccountUri): void {
-    if (this.#accounts.size <= 256) this.#accounts.set(device, account)
+    if (this.#accounts.size <= MAX_SOURCES) this.#accounts.set(device, account)
   }
 
   #find(): void {
@@ -296,6 +301,7 @@ export class Receiving {
       try {
         for await (const { account, device } of devices(this.file, this.#life.signal)) {
           if (this.#ended) return
+          if (engine.phase === 'running' || this.#accounts.size > MAX_SOURCES) break // the others are looked for when it is needed
           this.#know(device, account)
           this.#do(engine.found(device, clock.now()))
         }

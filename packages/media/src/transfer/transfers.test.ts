@@ -383,6 +383,16 @@ describe('paths of the program', () => {
     expect(await b.storage.files('accounts/a/transfers').list(w.conversation)).toEqual([])
   })
 
+  it('keep: false takes away nothing that was kept before: our own file, or one that was fetched to be kept', async () => {
+    const [a, b] = [await w.life(alice), await w.life(bob)]
+    const message = await w.run(send(a, someBytes(1000)).done)
+    await w.run(b.transfers.receive(w.conversation, message).done)
+    for (const life of [a, b]) {
+      await w.run(life.transfers.receive(w.conversation, message, { to: join(dir, 'out'), keep: false }).done)
+      expect((await life.storage.files('accounts/a/transfers').list(w.conversation)).length).toBe(1)
+    }
+  })
+
   it('a reference is served from where it is while it does not change', async () => {
     const [a, b, c] = [await w.life(alice), await w.life(bob), await w.life(carol)]
     await writeFile(join(dir, 'in'), someBytes(1000))

@@ -23,7 +23,7 @@ async function fetchingFrom(answer: () => Promise<Channel>) {
       world.sessions++
       return answer()
     } } as unknown as ConnectionManager,
-    find: () => world.conversation, files: () => memoryFiles().files('c'), isConnected: () => world.connected,
+    mayFetch: () => true, find: () => world.conversation, files: () => memoryFiles().files('c'), isConnected: () => world.connected,
     onHas: async () => {}, onChange: () => {}, onProblem: (_id: ConversationId, error) => world.told.push(error.code),
   })
   const request = () => fetching.request(ours, bob.accountId, bob.deviceId)

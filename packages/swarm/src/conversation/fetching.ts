@@ -21,6 +21,8 @@ export interface FetchingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'
   readonly connections: ConnectionManager
   /** A ready conversation. */
   readonly find: (id: ConversationId) => Conversation | undefined
+  /** Something may be taken from this device of an account. */
+  readonly mayFetch: (conversation: Conversation, account: AccountUri, device: DeviceId) => boolean
   /** The file tree of a conversation, also of one that is not here yet. */
   readonly files: (id: ConversationId) => FileTree
   /** The device can be reached without making a link. */
@@ -113,7 +115,7 @@ export class Fetching {
     const { tasks, logger } = this.#env
     const conversation = this.#env.find(job.conversation)
     const key = keyOf(job.conversation, job.device)
-    if (!conversation || (job.commit !== undefined && conversation.has(job.commit))) return void this.#attempts.delete(key)
+    if (!conversation || (job.commit !== undefined && conversation.has(job.commit)) || !this.#env.mayFetch(conversation, job.account, job.device)) return void this.#attempts.delete(key)
     const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, far: false, fresh: true, retry: undefined }
     attempt.retry?.cancel()
     attempt.retry = undefined
@@ -156,7 +158,7 @@ export class Fetching {
 
   /** @returns true when it is to be done again soon */
   async #fetch(conversation: Conversation, job: FetchJob, attempt: Attempt): Promise<boolean> {
-    const { clock, find, onHas, onChange } = this.#env
+    const { clock, find, mayFetch, onHas, onChange } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
     const refuse = (error: unknown, head: Oid | undefined) => {
@@ -190,7 +192,7 @@ export class Fetching {
           attempt.waited = true
           return true
         }
-        const change = find(conversation.id) === conversation ? await conversation.receive(head, pack) : undefined
+        const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
         if (change) onChange(conversation, change, device)
       } catch (error) {
         refuse(error, head)
@@ -240,6 +242,15 @@ export class Fetching {
     const key = keyOf(id, device)
     this.#streams.get(key)?.channel.abort(reason)
     this.#streams.delete(key)
+  }
+
+  /** Nothing is fetched from an account any more. */
+  dropAccount(id: ConversationId, account: AccountUri, reason: JamiError): void {
+    for (const [key, { channel }] of [...this.#streams]) {
+      if (!key.startsWith(id) || channel.remote.accountId !== account) continue
+      this.#attempts.get(key)?.retry?.cancel()
+      this.drop(id, channel.remote.deviceId, reason)
+    }
   }
 
   /** A conversation is gone. */

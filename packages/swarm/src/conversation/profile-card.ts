@@ -6,8 +6,8 @@ import { cutText, fromBase64, toBase64, utf8, wellFormed } from '@jamikit/core/c
 /** A card: what we write at most, and how much of another's is looked at. */
 export const MAX_PROFILE_BYTES = 2 << 20
 /** Characters of a title and of a description: written at most, read at most. */
-export const MAX_TITLE = 256
-export const MAX_DESCRIPTION = 4096
+export const MAX_TITLE = 1_000
+export const MAX_DESCRIPTION = 10_000
 
 export interface ProfileCard {
   readonly title?: string
