@@ -2,10 +2,11 @@
 // stored. docs/protocol/04 §7.2. Proof: transfer/receiving.test.ts (hostile holders, failing storage), transfer/transfers.test.ts.
 import { deferred, JamiError, LinkedSignal, Slices, Source, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, Channel, Clock, ConnectionManager, DeviceId, Logger, Timer } from '@jamikit/core/contracts'
-import { BLOCK_BYTES, BULK_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
+import { BULK_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
 import { Download, type DownloadEffect, type Refusal } from './download.ts'
 import { PartWriter } from './part-writer.ts'
 import { Progress } from './progress.ts'
+import { follow } from './reader.ts'
 import { requestName } from './request.ts'
 import type { Slots } from './slots.ts'
 import type { FileKey, FileStore, Part } from './store.ts'
@@ -144,39 +145,13 @@ export class Receiving {
     await this.#writer.settled()
   }
 
-  /** The bytes as they come; the last block when all are checked. @throws what the transfer fails of, ERR_FILE_HASH when what was given before was wrong */
-  async *read(): AsyncGenerator<Uint8Array> {
-    const { sizeBytes } = this.file
-    let at = 0
-    let wrong = false
-    let wake = (): void => {}
-    const off = this.#news.listen((news) => {
-      wrong ||= news === 'wrong' && at > 0
-      wake()
+  /** The bytes as they come; the last one when all are checked. @throws what the transfer fails of, ERR_FILE_HASH when what was given before was wrong */
+  read(): AsyncGenerator<Uint8Array> {
+    const { file } = this
+    return follow({
+      sizeBytes: file.sizeBytes, onNews: this.#news.listen, readable: () => this.#readable, isWhole: () => this.#whole, isOver: () => this.#ended, over: this.kept,
+      read: (at, length) => this.#readAt(at, length), wrong: () => hashError(file.fileId),
     })
-    try {
-      while (at < sizeBytes || !this.#whole) {
-        if (wrong) throw hashError(this.file.fileId)
-        const have = this.#readable
-        if (at < have) {
-          const bytes = await this.#readAt(at, Math.min(BLOCK_BYTES, have - at))
-          if (bytes.length === 0) {
-            if (this.#ended && !this.#whole) await this.kept
-            continue
-          }
-          yield bytes
-          at += bytes.length
-          continue
-        }
-        if (this.#ended && !this.#whole) await this.kept // throws
-        await new Promise<void>((resolve) => {
-          wake = resolve
-          if (this.#ended || this.#readable > at) resolve()
-        })
-      }
-    } finally {
-      off()
-    }
   }
 
   /** How far readers may go: the last byte is given when all are checked. */
