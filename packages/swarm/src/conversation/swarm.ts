@@ -185,11 +185,13 @@ export class SwarmConversations implements Conversations {
       this.#off.push(
         this.#events.ready.listen(({ conversation }) => this.#route(conversation)),
         this.#routing.onNode(({ conversation: id, device, account, up }) => {
-          const conversation = up ? this.#registry.find(id) : undefined
+          if (!up || this.#env.messages.connectedDevices(account).includes(device)) return // whoever has a message channel was asked when that opened
+          const conversation = this.#registry.find(id)
           if (conversation && this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device) // what was written before we met
         }),
       )
       for (const { id } of this.#registry.ready) this.#route(id)
+      this.#routing.memberAppeared(this.#env.identity.accountId) // our other devices
       for (const p of this.#registry.pending) this.#cloning.round(p)
       for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
@@ -438,7 +440,7 @@ export class SwarmConversations implements Conversations {
   #mayFetch(conversation: Conversation, uri: AccountUri, device?: DeviceId): boolean {
     const { contacts } = this.#env
     const role = conversation.roleOf(uri)
-    return (role === 'admin' || role === 'member' || role === 'invited') && !contacts.isBanned(uri) && !conversation.isBanned(uri, device)
+    return (role === 'admin' || role === 'member' || role === 'invited') && !contacts.isBanned(uri) && !(device && contacts.isBanned(device)) && !conversation.isBanned(uri, device)
   }
 
   /** Nothing more is given to an account, or taken from it. */
