@@ -479,7 +479,6 @@ export class FakeConversations implements Conversations {
   }
 }
 
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this double`)
 const source = <Event>() => new Source<Event>(() => {}) // a listener's error is its own
 
 function emptyReplica(id: ConversationId, head: MessageId): Replica {
