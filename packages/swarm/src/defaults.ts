@@ -107,8 +107,9 @@ export const STALE_INVITATION_MS = 30 * 86_400_000
 export const INVITED_AHEAD_MS = 300_000
 /** Bytes of an invitation: what one small message holds. A picture that does not fit is left out. */
 export const MAX_INVITATION_BYTES = 64_000
-/** The same invitation goes to the same device again after this, ms. */
+/** The same invitation goes to the same device again after this when it asks, and when it only appears, ms. */
 export const INVITE_AGAIN_MS = 60_000
+export const INVITE_APPEARED_MS = 3_600_000
 /** Devices (with a conversation) that were invited lately. */
 export const MAX_LATELY_INVITED = 4_096
 /** A picture of a conversation, bytes: we write no larger one. */

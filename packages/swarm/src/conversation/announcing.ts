@@ -44,8 +44,7 @@ export class Announcing {
 
   /** A small message to those with a link. */
   toMembers(conversation: Conversation, mime: string, body: string): void {
-    const { messages } = this.#env
-    for (const uri of this.others(conversation)) if (messages.connectedDevices(uri).length > 0) void messages.send(uri, { mime, body }, { connectedOnly: true }).catch(() => {})
+    for (const device of this.#linked(conversation)) void this.#env.messages.send(device, { mime, body }, { connectedOnly: true }).catch(() => {})
   }
 
   /** @param source the device that a change came from: it knows already */
@@ -96,10 +95,13 @@ export class Announcing {
     const { messages, logger } = this.#env
     if (conversation.mode !== 0) return this.#toRouted(conversation, source, false)
     const body = this.#notice(conversation)
-    for (const uri of this.others(conversation)) {
-      for (const device of messages.connectedDevices(uri))
-        if (device !== source) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
-    }
+    for (const device of this.#linked(conversation))
+      if (device !== source) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
+  /** Devices with a link that take part: a device that was banned hears nothing, its account may. */
+  *#linked(conversation: Conversation): Iterable<DeviceId> {
+    for (const uri of this.others(conversation)) for (const device of this.#env.messages.connectedDevices(uri)) if (!conversation.isBanned(uri, device)) yield device
   }
 
   #notice(conversation: Conversation): string {

@@ -3,12 +3,11 @@
 // conversation/membership.test.ts.
 import { JamiError } from '@jamikit/core/base'
 import type {
-  AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceId, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
+  AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceId, MemberRole, MessageId,
 } from '@jamikit/core/contracts'
 import { type CommitBody, parseBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
-import { type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
-import type { ObjectCache } from '../repo/object-cache.ts'
+import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
 import { Repository } from '../repo/repository.ts'
 import { paths } from '../repo/tree-paths.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
@@ -22,7 +21,7 @@ import type { Change, ConversationEnv } from './conversation-env.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { type Member, Members } from './members.ts'
-import { introducing, joining, leaving, type Plan } from './membership.ts'
+import { drafted, introducing, joining, leaving, type Plan } from './membership.ts'
 import { bestBases, diverges, joints, mergeTrees, unknownOf } from './merging.ts'
 import { range, type HistoryRange } from './paging.ts'
 import type { ProfileCard } from './profile-card.ts'
@@ -291,20 +290,8 @@ export class Conversation {
     })
   }
 
-  async #draft(plans: readonly Plan[]): Promise<Draft[]> {
-    const drafts: Draft[] = []
-    const fresh = new Map<Oid, GitObject>() // bounded by the plans
-    const reader = { read: async (oid: Oid) => fresh.get(oid) ?? this.#repo.read(oid) }
-    let base = this.#base()
-    for (const plan of plans) {
-      const step = await plan({ reader, tree: base.tree, writer: this.#writer })
-      if (!step) continue
-      const draft = await this.#writer.draft(reader, base, step.body, step.edits)
-      for (const object of draft.objects) fresh.set(objectId(object), object)
-      base = { tree: draft.commit.tree, parents: [{ oid: draft.commit.oid as MessageId, timeS: draft.commit.timeS }] }
-      drafts.push(draft)
-    }
-    return drafts
+  #draft(plans: readonly Plan[]): Promise<Draft[]> {
+    return drafted(this.#repo, this.#writer, this.#base(), plans)
   }
 
   async #write(drafts: readonly Draft[]): Promise<Change> {

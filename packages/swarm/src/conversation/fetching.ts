@@ -80,6 +80,13 @@ export class Fetching {
     })
   }
 
+  /** Waits for a fetch from every device of an account. */
+  async fromAll(conversation: Conversation, account: AccountUri, connected: Iterable<DeviceId>, announced: AsyncIterable<DeviceId>): Promise<void> {
+    const devices = new Set(connected)
+    for await (const device of announced) devices.add(device)
+    await Promise.all([...devices].map((device) => this.whenFetched(conversation, account, device)))
+  }
+
   #add(job: FetchJob): void {
     const dropped = this.#queue.add(job)
     if (dropped) {

@@ -5,7 +5,7 @@ import { failingStorage, FakeContacts } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { memoryFiles } from '../../test/memory.ts'
 import { alice, bob, carol, dave, roles, story, text, texts, World } from '../../test/world.ts'
-import { MAX_ANNOUNCED, MAX_AVATAR_BYTES } from '../defaults.ts'
+import { MAX_ANNOUNCED, MAX_AVATAR_BYTES, MAX_LATELY_INVITED } from '../defaults.ts'
 import { parseInvitation, printCommitNotice } from './small-payloads.ts'
 import type { SwarmConversations } from './swarm.ts'
 
@@ -320,4 +320,19 @@ it('invitations of the same contact to many groups are all accepted: only 1:1 co
   for (let n = 1; n <= 20; n++) await b.accept({ conversation: n.toString(16).padStart(40, '0') as ConversationId, from: alice.accountId, mode: 2 })
   expect(b.list().map(({ mode, state }) => `${mode} ${state}`)).toEqual(Array.from({ length: 20 }, () => '2 cloning'))
   await b.stop()
+})
+
+it('SWM-S18 a device that asks again and again gets one invitation a minute; which devices got one is remembered up to a bound', async () => {
+  const { world, a, id } = await trio()
+  void a
+  const device = (n: number) => n.toString(16).padStart(64, '0') as never
+  const ask = (n: number) => world.tell(alice, { ...bob, deviceId: device(n) }, 'application/invite', id)
+  const answers = () => world.messages.sent.filter(({ mime, to }) => mime === 'application/invite+json' && to === device(0)).length
+  for (let n = 0; n < 5; n++) await ask(0)
+  await settle(world, 100)
+  expect(answers()).toBe(1)
+  for (let n = 1; n <= MAX_LATELY_INVITED; n++) await ask(n)
+  await ask(0)
+  await settle(world, 100)
+  expect(answers()).toBe(2)
 })

@@ -13,16 +13,16 @@ import { Routing } from '../drt/routing.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type ConversationEnv } from './conversation.ts'
+import { Creating } from './creating.ts'
 import { Events } from './events.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
-import { checkProfile, Groups } from './groups.ts'
+import { Groups } from './groups.ts'
 import { Invitations } from './invitations.ts'
 import { Joining } from './joining.ts'
 import { Leaving } from './leaving.ts'
 import { Notices } from './notices.ts'
 import { Preferences } from './preferences.ts'
-import { profiling } from './membership.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
 import { MIME, printDisplayed, printTyping } from './small-payloads.ts'
@@ -31,6 +31,7 @@ import { Typing } from './typing.ts'
 import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
+
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)
@@ -55,13 +56,12 @@ export class SwarmConversations implements Conversations {
   readonly #groups: Groups
   readonly #leaving: Leaving
   readonly #preferences: Preferences
+  readonly #creating: Creating
   readonly #joining: Joining
   readonly #events: Events
   readonly #cache = new ObjectCache(CACHE_BYTES)
   readonly #maxBytes: number
   readonly #off: (() => void)[] = []
-  /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
-  #createdS = 0
   #started: Promise<void> | undefined
 
   constructor(env: Env) {
@@ -100,6 +100,7 @@ export class SwarmConversations implements Conversations {
       clone: (pending, device) => this.#joining.clone(pending, device),
       onCloned: (conversation, from, head) => this.#joining.cloned(conversation, from, head),
     })
+    this.#creating = new Creating({ clock, crypto: env.crypto, identity, displayName: env.displayName, registry, conversationEnv: (id) => this.#conversationEnv(id) })
     this.#joining = new Joining({
       tasks, own, registry, onHas, onProblem, maxBytes: this.#maxBytes, certificates: env.certificates, fetching: this.#fetching,
       conversationEnv: (id) => this.#conversationEnv(id),
@@ -140,7 +141,7 @@ export class SwarmConversations implements Conversations {
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, invitations: this.#invitations, mayFetch,
       fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
-      clone: (pending, device) => this.#cloneFrom(pending, device),
+      clone: (pending, device) => this.#cloning.start(pending, device),
       accept: (id, from) => this.accept({ conversation: id, from }),
       onInvitation: (invitation) => this.#events.invitation.emit(invitation),
       onAsked: (conversation, account, device) => this.#groups.asked(conversation, account, device),
@@ -271,15 +272,9 @@ export class SwarmConversations implements Conversations {
   }
 
   async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
-    const card = options.mode === 2 && options.profile ? checkProfile(options.profile) : {}
-    this.#registry.checkRoom()
-    this.#createdS = Math.max(this.#createdS + 1, Math.floor(this.#env.clock.wallTimeMs() / 1000)) // two at once are two
-    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, options.mode === 0 ? options.peer : undefined, this.#createdS)
-    this.#createdS = Math.max(this.#createdS, conversation.createdS)
-    if (Object.keys(card).length > 0) await conversation.change(profiling(card))
-    await this.#registry.enter(conversation, this.#env.clock.wallTimeMs())
-    this.#events.ready.emit({ conversation: conversation.id })
-    return conversation.id
+    const conversation = await this.#creating.create(options)
+    this.#events.ready.emit({ conversation })
+    return conversation
   }
 
   async accept({ conversation: id, from, mode }: Parameters<Conversations['accept']>[0]): Promise<void> {
@@ -356,18 +351,12 @@ export class SwarmConversations implements Conversations {
     const pending = this.#registry.findPending(id)
     if (pending) return this.#cloning.round(pending)
     const conversation = this.#registry.get(id)
-    for (const uri of this.#announcing.others(conversation)) {
-      const devices = new Set(messages.connectedDevices(uri))
-      for await (const device of directory.devicesOf(uri, op)) devices.add(device)
-      await Promise.all([...devices].map((device) => this.#fetching.whenFetched(conversation, uri, device)))
-    }
+    for (const uri of this.#announcing.others(conversation)) await this.#fetching.fromAll(conversation, uri, messages.connectedDevices(uri), directory.devicesOf(uri, op))
   }
 
   async exportTo(id: ConversationId, directory: string): Promise<void> {
     await exportRepository(this.#registry.get(id), directory)
   }
-
-  // ---------------------------------------------------------------- groups
 
   invitations(): readonly ConversationInvitation[] {
     return this.#invitations.list
@@ -412,8 +401,6 @@ export class SwarmConversations implements Conversations {
     this.#events.updated.emit({ conversation: id })
   }
 
-  // ---------------------------------------------------------------- what people see
-
   message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
     return this.#views.message(id, message)
   }
@@ -454,13 +441,7 @@ export class SwarmConversations implements Conversations {
 
   #peerReady(account: AccountUri, device: DeviceId): void {
     for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device)
-    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloneFrom(pending, device)
+    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloning.start(pending, device)
     this.#groups.appeared(account, device)
-  }
-
-  // ---------------------------------------------------------------- cloning
-
-  #cloneFrom(pending: Pending, device: DeviceId): void {
-    this.#tasks.run('clone', () => this.#cloning.from(pending, device))
   }
 }
