@@ -13,7 +13,6 @@ const UNSPACED_LENGTH = 32
 const WORD = /[\p{L}\p{N}\p{M}_]+/gu
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
 const ASCII = /^[\0-\x7f]*$/
 
 /** Upper case first, so that ß is ss; one sigma. */
