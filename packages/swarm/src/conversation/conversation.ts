@@ -109,12 +109,23 @@ export class Conversation {
     return conversation
   }
 
-  /** Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. */
+  /**
+   * Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. Of a group, what
+   * was said before we were invited was not for us; between two, it was.
+   */
   async #handleAnswered(): Promise<void> {
     const { accountId } = this.#env.identity
+    let invited = this.#mode === 0
     for (let position = this.#repo.length - 1; position >= 0; position--) {
       const { author, oid } = this.#repo.at(position)
-      if (author === accountId) await this.#handled.add(oid)
+      if (!invited && author !== accountId) {
+        const entry = await this.entry(oid)
+        invited = entry?.type === 'member' && entry.fields.action === 'add' && entry.fields.uri === accountId
+        if (invited) await this.#handled.add(oid)
+      }
+      if (author !== accountId) continue
+      invited = true
+      await this.#handled.add(oid)
     }
   }
 
