@@ -252,6 +252,7 @@ export class FakeConversations implements Conversations {
     const role = rolesOf(replica).get(this.accountId)
     if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${id}`)
     if (Object.values(body.fields).some((value) => value.includes('\0'))) throw new JamiError('ERR_ARGUMENT', 'message: got a NUL character')
+    checkReferences(replica, this.accountId, body.fields)
     const earlier = options.key === undefined ? undefined : replica.keys.get(options.key)
     if (earlier) return earlier
     const message = this.#write(replica, [replica.head], body)
@@ -488,6 +489,13 @@ function emptyReplica(id: ConversationId, head: MessageId): Replica {
 /** @throws ERR_NOT_FOUND */
 function known(replica: Replica, message: MessageId): void {
   if (!replica.entries.has(message)) throw new JamiError('ERR_NOT_FOUND', `message ${message} is not in conversation ${replica.id}`)
+}
+
+/** What is named must be here, and what is edited our own and of a kind that can be. @throws ERR_NOT_FOUND, ERR_ARGUMENT */
+function checkReferences(replica: Replica, me: AccountUri, fields: Readonly<Record<string, string>>): void {
+  for (const field of ['reply-to', 'react-to', 'edit']) if (fields[field] !== undefined) known(replica, fields[field] as MessageId)
+  const edited = replica.entries.get(fields.edit as MessageId)
+  if (edited && (edited.author !== me || !['text/plain', 'application/data-transfer+json', 'application/collab-doc+json'].includes(edited.type))) throw new JamiError('ERR_ARGUMENT', `message: got ${edited.id}, allowed an own text, file or document`)
 }
 
 /** An entry and everything before it. */

@@ -27,6 +27,7 @@ import { range, type HistoryRange } from './paging.ts'
 import type { ProfileCard } from './profile-card.ts'
 import { quotaError } from './quota.ts'
 import { entryOf } from './reading.ts'
+import { checkReferences } from './references.ts'
 import { SentKeys } from './sent-keys.ts'
 import { type Draft, emptyFile, Writer } from './writer.ts'
 
@@ -107,12 +108,23 @@ export class Conversation {
     return conversation
   }
 
-  /** Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. */
+  /**
+   * Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. Of a group, what
+   * was said before we were invited was not for us; between two, it was.
+   */
   async #handleAnswered(): Promise<void> {
     const { accountId } = this.#env.identity
+    let invited = this.#mode === 0
     for (let position = this.#repo.length - 1; position >= 0; position--) {
       const { author, oid } = this.#repo.at(position)
-      if (author === accountId) await this.#handled.add(oid)
+      if (!invited && author !== accountId) {
+        const entry = await this.entry(oid)
+        invited = entry?.type === 'member' && entry.fields.action === 'add' && entry.fields.uri === accountId
+        if (invited) await this.#handled.add(oid)
+      }
+      if (author !== accountId) continue
+      invited = true
+      await this.#handled.add(oid)
     }
   }
 
@@ -298,14 +310,13 @@ export class Conversation {
     return this.#advance({ commits: drafts.map(({ commit }) => commit), objects: drafts.flatMap(({ objects }) => objects), head: drafts.at(-1)?.commit.oid })
   }
 
-  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what is replied to), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what it names), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
       const role = this.roleOf(this.#writer.me)
       if (role !== 'admin' && role !== 'member' && role !== 'invited') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
       for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
-      const replyTo = body.fields['reply-to']
-      if (replyTo !== undefined && !this.#repo.has(replyTo)) throw new JamiError('ERR_NOT_FOUND', `message ${replyTo}, to be replied to, is not in conversation ${this.id}`, { details: { field: 'replyTo', message: replyTo, conversation: this.id } })
+      await checkReferences(this.#repo, this.id, this.#writer.me, body)
       const known = key === undefined ? undefined : await this.#keys.get(key)
       if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: undefined }
       const drafts = await this.#draft([joining, async () => ({ body })])

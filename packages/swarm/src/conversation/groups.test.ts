@@ -63,6 +63,21 @@ describe('a group', () => {
     expect([b.roleOf(id, carol.accountId), b.roleOf(id, dave.accountId), b.shares(carol.accountId), b.shares(dave.accountId)]).toEqual(['member', undefined, true, false])
   })
 
+  it('what was said before somebody was invited is history to its program; what was said since is new', async () => {
+    const { world, a, b, c } = await crowd()
+    const id = await a.create({ mode: 2 })
+    await joins(world, a, b, bob, id)
+    await a.append(id, text('long ago'))
+    await a.invite(id, carol.accountId)
+    await a.append(id, text('since then'))
+    await settle(world)
+    await c.accept({ conversation: id, from: alice.accountId, mode: 2 })
+    await settle(world)
+    const fresh: (string | undefined)[] = []
+    for await (const { type, fields } of c.unacknowledged(id)) if (type === 'text/plain') fresh.push(fields.body)
+    expect([fresh, await texts(c, id)]).toEqual([['since then'], ['long ago', 'since then']])
+  })
+
   it('begins with us alone, and two of one second are two', async () => {
     const { a } = await crowd()
     const [one, two] = await Promise.all([a.create({ mode: 2 }), a.create({ mode: 2 })])

@@ -92,6 +92,18 @@ export function conversationMessagesSuite(make: () => ConversationsUnderTest | P
       deepStrictEqual(bodies(await view(a, id, gone)), ['', true, ['hello', 'helo'], []])
       deepStrictEqual(await view(a, id, NOTHING), undefined)
     }),
+    test('what is named must be here, and what is edited our own and of a kind that can be; nothing is written otherwise', async (t) => {
+      const { a, b, write } = t
+      const id = await t.joined()
+      const hers = await write(a, id, 'hers')
+      await t.settle()
+      const head = b.conversations.get(id)?.head
+      for (const field of ['reply-to', 'react-to', 'edit']) await rejectsWith('ERR_NOT_FOUND', write(b, id, 'x', { [field]: NOTHING }))
+      await rejectsWith('ERR_ARGUMENT', write(b, id, 'x', { edit: hers }))
+      const [joining] = (await t.drive(all(b.conversations.history(id)))).filter(({ type, author }) => type === 'member' && author === b.account)
+      await rejectsWith('ERR_ARGUMENT', write(b, id, 'x', { edit: joining?.id ?? '' }))
+      deepStrictEqual(b.conversations.get(id)?.head, head)
+    }),
     test('SWM-6 who reacted takes it back', async (t) => {
       const { a, b, write, view } = t
       const id = await t.joined()

@@ -6,13 +6,13 @@ import { JamiError, Slices } from '@jamikit/core/base'
 import type { Clock, FileTree } from '@jamikit/core/contracts'
 
 /** Records in memory above which `flush` is due. */
-export const FLUSH_RECORDS = 16_384
+export const FLUSH_RECORDS = 8_192
 const BLOCK_BYTES = 4096
 const CRC_BYTES = 4
 const FAN_IN = 4
 /** Records between two turns of the event loop. */
-const RECORDS_AT_ONCE = 30_000
-/** Blocks that are written at once. */
+const RECORDS_AT_ONCE = 8_000
+/** Blocks that are written, or read to be merged, at once. */
 const BLOCKS_AT_ONCE = 32
 
 /** A sorted file that counts. */
@@ -53,8 +53,10 @@ export class Blocks {
   }
 }
 
-/** A row as the last four characters of a record. */
+/** A number as four characters of a record, and back. */
 export const rowText = (value: number): string => String.fromCharCode(value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255)
+
+export const textRow = (text: string): number => ((text.charCodeAt(0) << 24) | (text.charCodeAt(1) << 16) | (text.charCodeAt(2) << 8) | text.charCodeAt(3)) >>> 0
 
 export interface RunsEnv {
   readonly files: FileTree
@@ -121,9 +123,8 @@ export class Runs {
       for (let index = low; index < blocks; index++) {
         const block = await this.#block(run, index)
         const count = block.length / this.#width
-        const record = (i: number) => block.slice(i * this.#width, (i + 1) * this.#width)
-        let at = lowerBound(count, record, prefix)
-        for (; at < count && block.startsWith(prefix, at * this.#width); at++) out.push(this.#value(record(at)))
+        let at = lowerBound(count, (i) => block.slice(i * this.#width, (i + 1) * this.#width), prefix)
+        for (; at < count && block.startsWith(prefix, at * this.#width); at++) out.push(this.#value(block, at * this.#width))
         if (at < count) break
         const turn = slices.spend(count)
         if (turn) await turn
@@ -132,8 +133,21 @@ export class Runs {
     return out
   }
 
-  #value(record: string): number {
-    const at = this.#env.keyBytes
+  /** Gives every key there is, some more than once. @throws ERR_STORAGE_CORRUPT */
+  async keys(visit: (key: string) => void): Promise<void> {
+    const slices = new Slices(this.#env.clock, RECORDS_AT_ONCE)
+    const { keyBytes } = this.#env
+    for (const record of [...this.#fresh]) visit(record.slice(0, keyBytes))
+    for (const run of this.#runs) for await (const records of this.#records(run)) {
+      for (const record of records) visit(record.slice(0, keyBytes))
+      const turn = slices.spend(records.length)
+      if (turn) await turn
+    }
+  }
+
+  /** Of the record that begins at `from`. */
+  #value(record: string, from = 0): number {
+    const at = from + this.#env.keyBytes
     return ((record.charCodeAt(at) << 24) | (record.charCodeAt(at + 1) << 16) | (record.charCodeAt(at + 2) << 8) | record.charCodeAt(at + 3)) >>> 0
   }
 
@@ -145,15 +159,25 @@ export class Runs {
     const key = `${this.#part} ${run.name} ${index}`
     const known = this.#env.blocks.get(key)
     if (known !== undefined) return known
-    const count = Math.min(this.#perBlock, run.records - index * this.#perBlock)
-    const length = count * this.#width + CRC_BYTES
-    const bytes = await this.#env.files.read(this.#path(run.name), { start: index * (this.#perBlock * this.#width + CRC_BYTES), length })
-    if (bytes?.length !== length) throw corrupt(run.name, `got ${bytes?.length ?? 0} bytes, allowed ${length}`)
-    const body = Buffer.from(bytes.buffer, bytes.byteOffset, length - CRC_BYTES)
-    if (crc32(body) !== new DataView(bytes.buffer, bytes.byteOffset).getUint32(length - CRC_BYTES)) throw corrupt(run.name, 'the checksum is wrong')
-    const block = body.toString('latin1')
+    const [block = ''] = await this.#read(run, index, 1)
     this.#env.blocks.set(key, block)
     return block
+  }
+
+  /** Blocks one after the other, checked. */
+  async #read(run: Run, index: number, count: number): Promise<string[]> {
+    const full = this.#perBlock * this.#width + CRC_BYTES
+    const records = Math.min(count * this.#perBlock, run.records - index * this.#perBlock)
+    const length = records * this.#width + Math.ceil(records / this.#perBlock) * CRC_BYTES
+    const bytes = await this.#env.files.read(this.#path(run.name), { start: index * full, length })
+    if (bytes?.length !== length) throw corrupt(run.name, `got ${bytes?.length ?? 0} bytes, allowed ${length}`)
+    const out: string[] = []
+    for (let at = 0; at < length; at += full) {
+      const body = Buffer.from(bytes.buffer, bytes.byteOffset + at, Math.min(full, length - at) - CRC_BYTES)
+      if (crc32(body) !== new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(body.length)) throw corrupt(run.name, 'the checksum is wrong')
+      out.push(body.toString('latin1'))
+    }
+    return out
   }
 
   /**
@@ -177,12 +201,12 @@ export class Runs {
   }
 
   async *#records(run: Run): AsyncGenerator<string[]> {
-    for (let index = 0; index * this.#perBlock < run.records; index++) {
-      const block = await this.#block(run, index)
-      const out: string[] = []
-      for (let at = 0; at < block.length; at += this.#width) out.push(block.slice(at, at + this.#width))
-      yield out
-    }
+    for (let index = 0; index * this.#perBlock < run.records; index += BLOCKS_AT_ONCE)
+      for (const block of await this.#read(run, index, BLOCKS_AT_ONCE)) {
+        const out: string[] = []
+        for (let at = 0; at < block.length; at += this.#width) out.push(block.slice(at, at + this.#width))
+        yield out
+      }
   }
 
   /** Batches of records in order. */

@@ -9,7 +9,7 @@ import type { Oid } from '../../repo/object.ts'
 import { Turns } from '../../repo/turns.ts'
 import type { CommitInfo, History } from '../../repo/types.ts'
 import { isVisible, KIND, kindOf, RELATION, type Relation, targetOf, textOf } from './kinds.ts'
-import { type Blocks, FLUSH_RECORDS, type Run, Runs, rowText } from './runs.ts'
+import { type Blocks, FLUSH_RECORDS, type Run, Runs, rowText, textRow } from './runs.ts'
 import { typeKey, WORD_KEY_BYTES, wordKeys, wordPrefix } from './words.ts'
 
 /** In the conversation's files; whoever numbers rows anew removes it. */
@@ -22,6 +22,8 @@ const FLUSH_ROWS = 2_000
 /** A character of a text costs as much as so many bytes that are only inflated. */
 const TEXT_COST = 16
 const RELATION_ROW_BITS = 29
+/** Beside the kind of a message: something changes it. */
+const CHANGED = 0x80
 /** Records that wait for a disk which takes nothing. */
 const MAX_WAITING = 8 * FLUSH_RECORDS
 
@@ -50,6 +52,8 @@ export class ViewIndex {
   /** Rows, and bytes of kinds, that are on disk. */
   #kept = 0
   #running: Promise<void> | undefined
+  /** Marks what is CHANGED by what was kept, at the first question. */
+  #marking: Promise<void> | undefined
   #readers = 0
   #gone: string[] = []
   #closed = false
@@ -75,7 +79,7 @@ export class ViewIndex {
 
   /** KIND.unknown for what is not looked at yet. */
   kind(row: number): number {
-    return row < this.#rows ? (this.#kinds[row] as number) : KIND.unknown
+    return row < this.#rows ? (this.#kinds[row] as number) & ~CHANGED : KIND.unknown
   }
 
   // ---------------------------------------------------------------- what is kept
@@ -116,6 +120,7 @@ export class ViewIndex {
     this.#relations = this.#runs('r')
     this.#words = this.#runs('w')
     this.#gone = []
+    this.#marking = undefined
     // what stays when the disk refuses is replaced file by file
     if ((await this.#env.files.size(STATE)) !== undefined) await this.#env.files.remove(INDEX_FOLDER).catch((error: unknown) => this.#env.onProblem(JamiError.from(error)))
   }
@@ -210,7 +215,10 @@ export class ViewIndex {
   async #relate(row: number, kind: number, entry: ConversationEntry): Promise<void> {
     const target = this.#env.history.info(targetOf(entry) as Oid)
     if (!target || target.row >= row) return
-    const add = (message: number, relation: Relation) => this.#relations.add(rowText(message), ((relation << RELATION_ROW_BITS) | row) >>> 0)
+    const add = (message: number, relation: Relation) => {
+      this.#relations.add(rowText(message), ((relation << RELATION_ROW_BITS) | row) >>> 0)
+      this.#kinds[message]! |= CHANGED
+    }
     const of = this.kind(target.row)
     if (kind === KIND.reaction) {
       if (isVisible(of) && entry.fields.body) add(target.row, RELATION.reaction)
@@ -232,8 +240,24 @@ export class ViewIndex {
 
   /** What changes a message, in no order. */
   async changes(row: number): Promise<Change[]> {
+    await (this.#marking ??= this.#mark())
+    if (((this.#kinds[row] ?? 0) & CHANGED) === 0) return [] // most of them
     const values = await this.#ask(() => this.#relations.find(rowText(row)))
     return values.map((value) => ({ relation: (value >>> RELATION_ROW_BITS) as Relation, row: value & (2 ** RELATION_ROW_BITS - 1) }))
+  }
+
+  async #mark(): Promise<void> {
+    try {
+      await this.#relations.keys((key) => {
+        const row = textRow(key)
+        if (row < this.#rows) this.#kinds[row]! |= CHANGED
+      })
+    } catch (error) {
+      this.#marking = undefined
+      if (!JamiError.is(error, 'ERR_STORAGE_CORRUPT')) throw error
+      // asking for each finds the damage
+      for (let row = 0; row < this.#rows; row++) this.#kinds[row]! |= CHANGED
+    }
   }
 
   /** Rows of messages that have, or had, a word that begins so. */

@@ -13,8 +13,10 @@ const UNSPACED_LENGTH = 32
 const WORD = /[\p{L}\p{N}\p{M}_]+/gu
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u
 
+const ASCII = /^[\0-\x7f]*$/
+
 /** Upper case first, so that ß is ss; one sigma. */
-const folded = (text: string): string => text.normalize('NFKC').toUpperCase().toLowerCase().replaceAll('ς', 'σ')
+const folded = (text: string): string => (ASCII.test(text) ? text.toLowerCase() : text.normalize('NFKC').toUpperCase().toLowerCase().replaceAll('ς', 'σ'))
 
 /** All words of a text, in its order. */
 function* words(text: string): Generator<string> {
@@ -42,7 +44,7 @@ export function hasWords(text: string, wanted: readonly string[]): boolean {
 }
 
 /** Beginnings of words as characters below 256: UTF-8, not longer than a key. */
-export const wordPrefix = (word: string): string => Buffer.from(word, 'utf8').subarray(0, WORD_KEY_BYTES).toString('latin1')
+export const wordPrefix = (word: string): string => (ASCII.test(word) ? word.slice(0, WORD_KEY_BYTES) : Buffer.from(word, 'utf8').subarray(0, WORD_KEY_BYTES).toString('latin1'))
 
 /** Keys of all words of a text, each once. */
 export function wordKeys(text: string): Set<string> {
