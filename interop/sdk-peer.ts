@@ -14,6 +14,7 @@ import type { LogLevel } from '@jamikit/core/contracts'
 import type { Account, Channel, Conversation, JamiNode, Message } from 'jamikit'
 import type { BareDht } from './lib/bare-dht.ts'
 import { LoopWatch } from './lib/loop-watch.ts'
+import type { RawGit } from './lib/raw-git.ts'
 import type { SdkMessage, SdkStart } from './lib/sdk.ts'
 
 const started = performance.now()
@@ -25,6 +26,7 @@ let node: JamiNode | undefined
 let account: Account | undefined
 let dhtAlone: Promise<BareDht> | undefined
 let loop: LoopWatch | undefined
+let raw: RawGit | undefined
 
 const theNode = (): JamiNode => node ?? fail('not started')
 const theAccount = (): Account => account ?? fail('no account')
@@ -48,7 +50,7 @@ async function start(options: SdkStart): Promise<object> {
     network: { bootstrap: options.bootstrap },
     dht: options.dhtPort === undefined ? {} : { port: options.dhtPort },
     logger,
-    modules: options.brokenTls === true ? { connections: await lying() } : {},
+    modules: { ...(options.brokenTls === true ? { connections: await lying() } : {}), ...(options.rawGit === true ? { conversations: await openGit() } : {}) },
     ...(options.keyBits === undefined ? {} : { runtime: { crypto: await withKeys(options.keyBits) } }),
   })
   node.on('state', ({ state }) => signal('state', state))
@@ -63,6 +65,12 @@ async function start(options: SdkStart): Promise<object> {
 async function lying() {
   const [{ ice }, { withBrokenChain }] = await Promise.all([import('@jamikit/ice'), import('./lib/broken-chain.ts')])
   return withBrokenChain(ice())
+}
+
+async function openGit() {
+  const [{ swarm }, { rawGit }] = await Promise.all([import('@jamikit/swarm'), import('./lib/raw-git.ts')])
+  raw = rawGit(swarm(), signal)
+  return raw.conversations
 }
 
 async function withKeys(bits: 2048 | 4096) {
@@ -214,7 +222,7 @@ async function answer(line: string): Promise<void> {
       return stop()
     }
     if (request.call.startsWith('dht.')) dhtAlone ??= import('./lib/bare-dht.ts').then(({ bareDht }) => bareDht(signal, logger))
-    const call = calls[request.call] ?? (await dhtAlone)?.calls[request.call] ?? fail(`no such call: ${request.call}`)
+    const call = calls[request.call] ?? raw?.calls[request.call] ?? (await dhtAlone)?.calls[request.call] ?? fail(`no such call: ${request.call}`)
     const result = await call(...((request.args ?? []) as never[]))
     emit({ id, result: result ?? null })
   } catch (error) {
@@ -227,6 +235,7 @@ let stopping = false
 async function stop(): Promise<void> {
   if (stopping) return
   stopping = true
+  raw?.stop()
   await (await dhtAlone)?.stop()
   await node?.close()
   lines.close()

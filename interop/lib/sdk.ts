@@ -20,6 +20,8 @@ export interface SdkStart {
   readonly displayName?: string
   /** Shows a chain in TLS whose device certificate another account has signed: what nobody may accept. */
   readonly brokenTls?: boolean
+  /** Its git channels are open to the calls `git.*` (interop/lib/raw-git.ts). */
+  readonly rawGit?: boolean
   /** Length of the RSA keys of a new account, instead of what accounts have. */
   readonly keyBits?: 2048 | 4096
 }

@@ -1,6 +1,6 @@
 // Takes down what real daemons write, say and show in the life of a group: `npx tsx interop/recordings/group.ts DIR`. What tests keep of it is in
 // packages/swarm/test/vectors (group-life.*).
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync, existsSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { Daemon, MEMBER, TRANSFER } from '../lib/daemon.ts'
@@ -41,9 +41,9 @@ try {
   await bob.joined(g, carol.uri)
   // messages
   await alice.send(g, 'hello all'); const hello = await bob.message(g, 'hello all'); await carol.heard(g, 'hello all')
-  await bob.reply(g, 'hello alice', hello.id); const reply = await alice.message(g, 'hello alice')
+  await bob.reply(g, 'hello alice', hello.id); await alice.message(g, 'hello alice')
   await alice.edit(g, hello.id, 'hello everybody'); await bob.wait('SwarmMessageUpdated', (a) => a[1] === g)
-  await carol.react(g, hello.id, '👍'); const ra = await bob.wait('ReactionAdded', (a) => a[1] === g); 
+  await carol.react(g, hello.id, '👍'); await bob.wait('ReactionAdded', (a) => a[1] === g); 
   await bob.react(g, hello.id, '👋'); const rb = await carol.wait('ReactionAdded', (a) => a[1] === g && JSON.stringify(a).includes('👋'))
   const rid = (rb.args[3] as Record<string, string>).id ?? ''
   await bob.edit(g, rid, ''); await soft('removed signal', carol.wait('ReactionRemoved', (a) => a[1] === g))
@@ -53,7 +53,7 @@ try {
   await alice.wait('SwarmMessageUpdated', (a) => a[1] === g && JSON.stringify(a).includes('edited twice, twice'))
   // file
   const file = join(alice.dir, 'note.txt'); writeFileSync(file, 'file content '.repeat(2000))
-  const sent = await alice.sendFile(g, file, 'note.txt'); const ann = await bob.announcement(g, 'note.txt')
+  await alice.sendFile(g, file, 'note.txt'); const ann = await bob.announcement(g, 'note.txt')
   log('file', ann)
   const target = join(bob.dir, 'got.txt'); await bob.downloadFile(g, ann.id, ann.body.fileId ?? '', target)
   await soft('finished', bob.transfer(ann.body.fileId ?? '', TRANSFER.finished, { timeoutMs: 20000 }))
@@ -99,7 +99,7 @@ try {
   // ---- ban of an invited one
   await alice.invite(g, dave.uri); await dave.invited(g); await alice.ban(g, dave.uri); await soft('dave banned (invited)', alice.memberEvent(g, dave.uri, MEMBER.banned, { timeoutMs: 8000 }))
   log('tree after ban of invited', git(alice, g, 'ls-tree', '-r', 'HEAD'))
-  let sd = dave.mark(); await dave.acceptInvitation(g); await soft('dave ready', dave.ready(g, { since: sd, timeoutMs: 8000 }))
+  const sd = dave.mark(); await dave.acceptInvitation(g); await soft('dave ready', dave.ready(g, { since: sd, timeoutMs: 8000 }))
   await alice.invite(g, dave.uri); await soft('dave unbanned', alice.memberEvent(g, dave.uri, MEMBER.unbanned, { timeoutMs: 8000 })); log('tree after unban of invited', git(alice, g, 'ls-tree', '-r', 'HEAD'))
   await soft('dave ready after unban', dave.ready(g, { since: sd, timeoutMs: 25000 })); await soft('dave joined', alice.joined(g, dave.uri, { timeoutMs: 10000 }))
   // ---- leave

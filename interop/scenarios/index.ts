@@ -9,6 +9,7 @@ import { examples } from './examples.ts'
 import { offlineFirst } from './offline-first.ts'
 import { rawChannel } from './raw-channel.ts'
 import { restart } from './restart.ts'
+import { stockGit } from './stock-git.ts'
 import { stranger } from './stranger.ts'
 
-export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, examples]
+export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, stockGit, examples]
