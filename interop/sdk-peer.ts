@@ -10,9 +10,10 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { lineLogger } from '@jamikit/core/base'
-import type { LogLevel } from '@jamikit/core/contracts'
+import type { Conversations, ConversationsModule, LogLevel } from '@jamikit/core/contracts'
 import type { Account, Channel, Conversation, JamiNode, Message } from 'jamikit'
 import type { BareDht } from './lib/bare-dht.ts'
+import { conversationCalls, watchConversations } from './lib/conversation-calls.ts'
 import { LoopWatch } from './lib/loop-watch.ts'
 import type { RawGit } from './lib/raw-git.ts'
 import type { SdkMessage, SdkStart } from './lib/sdk.ts'
@@ -27,6 +28,7 @@ let account: Account | undefined
 let dhtAlone: Promise<BareDht> | undefined
 let loop: LoopWatch | undefined
 let raw: RawGit | undefined
+let contract: Conversations | undefined
 
 const theNode = (): JamiNode => node ?? fail('not started')
 const theAccount = (): Account => account ?? fail('no account')
@@ -50,7 +52,7 @@ async function start(options: SdkStart): Promise<object> {
     network: { bootstrap: options.bootstrap },
     dht: options.dhtPort === undefined ? {} : { port: options.dhtPort },
     logger,
-    modules: { ...(options.brokenTls === true ? { connections: await lying() } : {}), ...(options.rawGit === true ? { conversations: await openGit() } : {}) },
+    modules: { ...(options.brokenTls === true ? { connections: await lying() } : {}), conversations: await tapped(options.rawGit === true) },
     ...(options.keyBits === undefined ? {} : { runtime: { crypto: await withKeys(options.keyBits) } }),
   })
   node.on('state', ({ state }) => signal('state', state))
@@ -67,10 +69,16 @@ async function lying() {
   return withBrokenChain(ice())
 }
 
-async function openGit() {
-  const [{ swarm }, { rawGit }] = await Promise.all([import('@jamikit/swarm'), import('./lib/raw-git.ts')])
-  raw = rawGit(swarm(), signal)
-  return raw.conversations
+/** The real module; what it makes is at hand for the calls that the public surface does not have. */
+async function tapped(openGit: boolean): Promise<ConversationsModule> {
+  const { swarm } = await import('@jamikit/swarm')
+  if (openGit) raw = (await import('./lib/raw-git.ts')).rawGit(swarm(), signal)
+  const make = raw?.conversations ?? swarm()
+  return (env) => {
+    contract = make(env)
+    watchConversations(contract, signal)
+    return contract
+  }
 }
 
 async function withKeys(bits: 2048 | 4096) {
@@ -157,6 +165,7 @@ async function pump(peer: string, protocol: string, total: number): Promise<obje
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 const calls: Record<string, (...args: never[]) => unknown> = {
+  ...conversationCalls(() => contract ?? fail('no account')),
   start,
   stats: () => theNode().stats(),
   addContact: async (uri: string) => (await theAccount().contacts.add(uri)).id,

@@ -34,6 +34,31 @@ export interface SdkMessage {
   readonly text: string
 }
 
+/** A message as it stands now. */
+export interface SdkView {
+  readonly id: string
+  readonly type: string
+  readonly from: string
+  readonly timeS: number
+  readonly fields: Readonly<Record<string, string>>
+  readonly deleted: boolean
+  readonly edited: boolean
+  /** Newest first. */
+  readonly editions: readonly { readonly id: string; readonly body: string }[]
+  readonly reactions: readonly { readonly id: string; readonly author: string; readonly body: string }[]
+}
+
+/** A new commit. */
+export interface SdkEntry {
+  readonly id: string
+  readonly type: string
+  readonly from: string
+  readonly own: boolean
+  readonly fields: Readonly<Record<string, string>>
+}
+
+type Wait = { since?: number; timeoutMs?: number }
+
 export interface SdkOptions {
   readonly label: string
   readonly dir: string
@@ -113,6 +138,84 @@ export class Sdk {
 
   heard(conversation: string, text: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
     return this.wait('message', (args) => args[0] === conversation && (args[1] as SdkMessage).text === text, options)
+  }
+
+  // ---- groups, in the words of the daemon's driver (interop/lib/daemon.ts) ----------------------------------------------
+
+  async startGroup(profile: { title?: string; description?: string; avatar?: string } = {}): Promise<string> {
+    return String(await this.call('group.create', profile))
+  }
+
+  invite(conversation: string, uri: string): Promise<unknown> {
+    return this.call('group.invite', conversation, uri)
+  }
+
+  async invited(conversation: string, options: Wait = {}): Promise<Record<string, unknown>> {
+    return (await this.wait('invitation', (args) => args[0] === conversation, options)).args[2] as Record<string, unknown>
+  }
+
+  acceptInvitation(conversation: string): Promise<unknown> {
+    return this.call('group.accept', conversation)
+  }
+
+  declineInvitation(conversation: string): Promise<unknown> {
+    return this.call('group.decline', conversation)
+  }
+
+  ban(conversation: string, uri: string): Promise<unknown> {
+    return this.call('group.ban', conversation, uri)
+  }
+
+  leave(conversation: string): Promise<unknown> {
+    return this.call('group.leave', conversation)
+  }
+
+  updateProfile(conversation: string, change: Readonly<Record<string, string>>): Promise<unknown> {
+    return this.call('group.update', conversation, change)
+  }
+
+  async profile(conversation: string): Promise<Record<string, string>> {
+    return (await this.call('group.profile', conversation)) as Record<string, string>
+  }
+
+  async members(conversation: string): Promise<{ uri: string; role: string }[]> {
+    return (await this.call('group.members', conversation)) as { uri: string; role: string }[]
+  }
+
+  async conversations(): Promise<string[]> {
+    return ((await this.call('conversations')) as { id: string }[]).map(({ id }) => id)
+  }
+
+  async reply(conversation: string, body: string, to: string): Promise<string> {
+    return String(await this.call('reply', conversation, body, to))
+  }
+
+  /** An empty body deletes; of a reaction, it takes it back. */
+  async edit(conversation: string, message: string, body: string): Promise<string> {
+    return String(await this.call('edit', conversation, message, body))
+  }
+
+  async react(conversation: string, message: string, emoji: string): Promise<string> {
+    return String(await this.call('react', conversation, message, emoji))
+  }
+
+  displayed(conversation: string, message: string): Promise<unknown> {
+    return this.call('displayed', conversation, message)
+  }
+
+  /** A member is known to have a message, or to have read it. */
+  status(message: string, member: string, state: 'sent' | 'displayed', options: Wait = {}): Promise<{ atMs: number }> {
+    return this.wait('status', (args) => args[1] === message && args[2] === member && args[3] === state, options)
+  }
+
+  /** The commit that `test` accepts, own ones too. */
+  async entry(conversation: string, test: (entry: SdkEntry) => boolean, options: Wait = {}): Promise<SdkEntry> {
+    return (await this.wait('entry', (args) => args[0] === conversation && test(args[1] as SdkEntry), options)).args[1] as SdkEntry
+  }
+
+  /** The history as people see it, newest first. */
+  async views(conversation: string): Promise<SdkView[]> {
+    return (await this.call('views', conversation)) as SdkView[]
   }
 
   /** Oldest first. */

@@ -6,10 +6,11 @@ import { dhtInterop } from './dht-interop.ts'
 import { echoIn } from './echo-in.ts'
 import { echoOut } from './echo-out.ts'
 import { examples } from './examples.ts'
+import { group } from './group.ts'
 import { offlineFirst } from './offline-first.ts'
 import { rawChannel } from './raw-channel.ts'
 import { restart } from './restart.ts'
 import { stockGit } from './stock-git.ts'
 import { stranger } from './stranger.ts'
 
-export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, stockGit, examples]
+export const scenarios: readonly Scenario[] = [dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, stockGit, group, examples]
