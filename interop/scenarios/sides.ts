@@ -21,6 +21,22 @@ export async function oneHead(sides: readonly Side[], conversation: string, time
   })
 }
 
+/** Says something and gives the message's id, as this side knows it. */
+export async function say(side: Side, conversation: string, text: string): Promise<string> {
+  if (isSdk(side)) return side.send(conversation, text)
+  await side.send(conversation, text)
+  return (await side.message(conversation, text)).id
+}
+
+export const hears = (side: Side, conversation: string, text: string, timeoutMs = 30_000): Promise<unknown> => side.heard(conversation, text, { timeoutMs })
+
+/** Does it, and waits until that side's own history has it: a daemon commits on another thread. */
+export async function changed(side: Side, conversation: string, deed: () => Promise<unknown>): Promise<void> {
+  const before = await headOf(side, conversation)
+  await deed()
+  await eventually(`a commit of ${side.label}`, async () => (await headOf(side, conversation)) !== before)
+}
+
 /** `one` asks, `other` accepts; both have joined their 1:1. */
 export async function befriend(one: Side, other: Side): Promise<string> {
   const conversation = isSdk(one) ? await one.addContact(other.uri) : await one.sendRequest(other.uri, one.label)
@@ -70,8 +86,9 @@ function shown(id: string, timeS: number, type: string, author: string, body: Re
 const ofDaemon = ({ id, type, body, editions, reactions }: SwarmMessage): Shown => shown(id, Number(body.timestamp), type, body.author ?? '', body, editions, reactions)
 const ofSdk = ({ id, type, timeS, from, fields, editions, reactions }: SdkView): Shown => shown(id, timeS, type, from, fields, editions, reactions)
 
+/** Votes are left out: the daemon lists them, and clients show none. */
 export async function history(side: Side, conversation: string): Promise<Shown[]> {
-  return isSdk(side) ? (await side.views(conversation)).map(ofSdk) : (await side.load(conversation)).map(ofDaemon)
+  return isSdk(side) ? (await side.views(conversation)).map(ofSdk) : (await side.load(conversation)).filter(({ type }) => type !== 'vote').map(ofDaemon)
 }
 
 /** The same messages with the same fields; in the same order, but for those of one second, whose order is nobody's. */
@@ -91,6 +108,20 @@ export async function sameHistory(sides: readonly Side[], conversation: string):
     }
   }
   return wanted.length
+}
+
+/** A daemon and two nodes of ours that are contacts of each other, in a group that Kim made. */
+export async function trio(stage: Stage): Promise<{ bootstrap: string; dana: Daemon; kim: Sdk; kai: Sdk; conversation: string }> {
+  const { bootstrap, daemons: { dana }, nodes: { kim, kai } } = await stage.step('a DHT, a daemon and two of our nodes are up', () => cast(stage, ['dana'], ['kim', 'kai']))
+  const conversation = await stage.step('they are contacts, and members of a group of Kim', async () => {
+    await Promise.all([befriend(kim, dana), befriend(kai, kim)])
+    await befriend(dana, kai)
+    const id = await kim.startGroup({ title: 'Three' })
+    for (const guest of [dana, kai]) await bringIn(kim, guest, id)
+    await oneHead([dana, kim, kai], id)
+    return id
+  }, { timeoutMs: 90_000 })
+  return { bootstrap, dana, kim, kai, conversation }
 }
 
 /** Daemons and nodes by name, each in a host of its own from 2 on, announced on the DHT in host 1. */
