@@ -8,7 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^@jamikit\/core\/(contracts|base|codec|crypto|identity|testing)$/, replacement: `${source('core/src')}/$1/index.ts` },
-      { find: /^@jamikit\/(core|dht|ice|swarm)$/, replacement: `${source('')}$1/src/index.ts` },
+      { find: /^@jamikit\/(core|dht|ice|swarm|media)$/, replacement: `${source('')}$1/src/index.ts` },
       { find: /^jamikit$/, replacement: source('jamikit/src/index.ts') },
       { find: /^test-kit\/fuzz$/, replacement: fileURLToPath(new URL('./test-kit/fuzz.ts', import.meta.url)) },
       { find: /^jamikit\/testing$/, replacement: source('jamikit/src/testing/index.ts') },

@@ -7,4 +7,4 @@ const build = (name) => new Promise((resolve, reject) => {
   const child = spawn(process.execPath, [`${root}node_modules/tsup/dist/cli-default.js`, '--config', '../../tsup.config.ts', '--silent'], { cwd: `${root}packages/${name}`, stdio: 'inherit' })
   child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(`build of ${name} failed`))))
 })
-for (const step of [['core'], ['dht', 'ice', 'swarm'], ['jamikit']]) await Promise.all(step.map(build))
+for (const step of [['core'], ['dht', 'ice', 'swarm', 'media'], ['jamikit']]) await Promise.all(step.map(build))

@@ -11,7 +11,7 @@ const walk = (dir) => readdirSync(dir).flatMap((name) => {
   if (name === 'node_modules' || name === 'dist') return []
   return statSync(path).isDirectory() ? walk(path) : [path]
 })
-const sources = ['core', 'dht', 'ice', 'swarm', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name, 'src'))).filter((f) => f.endsWith('.ts'))
+const sources = ['core', 'dht', 'ice', 'swarm', 'media', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name, 'src'))).filter((f) => f.endsWith('.ts'))
 
 /** Rooms of core: what each may import of core. */
 const ROOMS = {
@@ -69,7 +69,7 @@ for (const file of sources) {
     for (const [i, line] of lines.entries()) if (line.replace(/\/\/.*$/, '').includes('AbortSignal.any(')) problems.push(`${at(i)} AbortSignal.any() leaks at long-lived signals on Node 20: use LinkedSignal`)
 }
 // the tests that a file names in its first lines exist: beside it, in src, or in the package's test folder
-const tests = ['core', 'dht', 'ice', 'swarm', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name))).filter((f) => /\.(test|sim)\.ts$/.test(f))
+const tests = ['core', 'dht', 'ice', 'swarm', 'media', 'jamikit'].flatMap((name) => walk(join(root, 'packages', name))).filter((f) => /\.(test|sim)\.ts$/.test(f))
 for (const file of sources.filter((f) => !isTest(f)))
   for (const [i, line] of readFileSync(file, 'utf8').split('\n').slice(0, 6).entries())
     for (const [name] of line.startsWith('//') ? line.matchAll(/[\w./*-]+\.(?:test|sim)\.ts/g) : []) {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-export const PACKAGES = ['core', 'dht', 'ice', 'swarm', 'jamikit']
+export const PACKAGES = ['core', 'dht', 'ice', 'swarm', 'media', 'jamikit']
 
 /** Packs all packages into a folder; gives the tarballs. */
 export function packAll(into) {

@@ -59,7 +59,7 @@ export const MAX_UNSENT_BYTES = 1 << 20
 /** Bytes of one channel, and of all channels of a link, that wait to be sent before write() waits. */
 export const SEND_HIGH_BYTES = 1 << 18
 export const LINK_SEND_BYTES = 4 << 20
-/** A peer that takes nothing of what we send for this long is given up, ms; looked at so often, so after twice this at most. */
+/** A peer that takes nothing of what we send for this long is given up, ms. */
 export const SEND_STALL_MS = 60_000
 /** Channels of one link: open, and waiting for our answer. */
 export const MAX_CHANNELS = 1024
@@ -71,6 +71,7 @@ export const MAX_STRANGE_OBJECTS = 100
 export const NEGOTIATIONS = {
   own: { total: 32, perAccount: 32 },
   contact: { total: 128, perAccount: 8 },
+  member: { total: 64, perAccount: 4 },
   stranger: { total: 16, perAccount: 4 },
 } as const
 /** Incoming requests of one device that are answered in a minute. */
@@ -81,9 +82,18 @@ export const LOOKUPS_PER_MINUTE = 240
 export const LOOKUP_TIMEOUT_MS = 10_000
 /** Devices whose requests, or refusals, are counted. */
 export const MAX_COUNTED_DEVICES = 10_000
+/** A bulk channel waits so long for a link of its own before it takes the one that is there, ms. */
+export const BULK_LINK_MS = 10_000
+/** After one that did not come about none is tried with this device for this long, ms. */
+export const BULK_RETRY_MS = 300_000
+/** A link that was made for bulk is closed when it had no channel for this long, ms. */
+export const BULK_IDLE_MS = 30_000
 /** Links with a device, and with all devices of an account: it may make as many as it likes. */
 export const MAX_LINKS_PER_DEVICE = 4
 export const MAX_LINKS_PER_ACCOUNT = 32
+/** Links with all members of our conversations who are no contacts, and with one of them: a group may have any number of members. */
+export const MAX_MEMBER_LINKS = 256
+export const MAX_LINKS_PER_MEMBER = 8
 /** A device that answers and with which no link stays is asked again at once, then after this long, ms, then twice as long and so on. */
 export const REDIAL_FIRST_MS = 1_000
 export const REDIAL_MAX_MS = 30_000

@@ -2,6 +2,7 @@
 import { createJamiNode as assemble, type JamiNode, type NetworkOptions, type NodeOptions as CoreOptions } from '@jamikit/core'
 import { dht } from '@jamikit/dht'
 import { ice } from '@jamikit/ice'
+import { media } from '@jamikit/media'
 import { swarm } from '@jamikit/swarm'
 import { jamiNetwork } from './networks.ts'
 
@@ -21,5 +22,5 @@ export interface NodeOptions extends Omit<CoreOptions, 'modules' | 'network'> {
 export async function createJamiNode(options: NodeOptions = {}): Promise<JamiNode> {
   const { network = jamiNetwork, modules, ...rest } = options ?? {}
   if (options === null || typeof options !== 'object' || Array.isArray(options)) return assemble(options as never) // which says what is wrong
-  return assemble({ ...rest, network, modules: { dht: dht(), connections: ice(), conversations: swarm(), ...modules } })
+  return assemble({ ...rest, network, modules: { dht: dht(), connections: ice(), conversations: swarm(), media: media(), ...modules } })
 }

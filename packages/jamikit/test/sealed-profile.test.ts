@@ -78,6 +78,29 @@ describe('profiles on disk', () => {
     }
   }, 60_000)
 
+  it('after a conversation was removed nothing of it is in the directory, what it said included', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'jamikit-'))
+    const net = await createTestNetwork({ seed: 6 })
+    try {
+      const node = await net.createNode({ host: 'alice', storage: onDisk(directory, net.clock) })
+      const alice = await net.run(node.accounts.open('alice'))
+      await net.run(alice.ready())
+      const bob = await net.account('bob')
+      await net.befriend(alice, bob)
+      const chat = await net.run(alice.conversations.with(bob.uri))
+      const message = await net.run(chat.send('hello'))
+      await net.run(message.delivered())
+      expect((await holding(directory, [`conversation/${chat.id}`])).length).toBeGreaterThan(0)
+      await net.run(alice.contacts.remove(bob.uri))
+      expect(await holding(directory, [`conversation/${chat.id}`, message.id])).toEqual([])
+      await net.run(node.close())
+      expect(await holding(directory, [`conversation/${chat.id}`, message.id])).toEqual([])
+    } finally {
+      await net[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true, force: true })
+    }
+  }, 60_000)
+
   it('after accounts.remove() no byte of the account is in the directory, the other account is', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'jamikit-'))
     const net = await createTestNetwork({ seed: 4 })

@@ -90,8 +90,39 @@ export const MAX_VALIDATION_FAILURES = 3
 /** A merge waits up to this before it is written, in case the other side merges first, ms. */
 export const MERGE_JITTER_MS = 250
 export const MAX_CONVERSATIONS = 10_000
-/** One-to-one conversations that a single contact can bring us to, by requests or invitations. */
+/** One-to-one conversations that a single contact can bring us to, by requests or invitations; groups are joined by people. */
 export const MAX_WITH_ONE_PEER = 16
+/** Conversations that are gone, and of which we remember that they are: the oldest is forgotten first. */
+export const MAX_GONE = 10_000
+/** Invitations of ours in one conversation whose time is remembered. */
+export const MAX_INVITED_TIMES = 1_000
+/** Invitations that wait for an answer: from contacts and from others, in all and of one account. */
+export const MAX_INVITATIONS = { contact: 200, stranger: 50 } as const
+export const MAX_INVITATIONS_OF_ONE = { contact: 20, stranger: 3 } as const
+/** Declined ones that are remembered, the oldest out. */
+export const MAX_DECLINED = 1_000
+/** An invitation that nobody answered for so long makes place for another one, when there is none, ms. */
+export const STALE_INVITATION_MS = 30 * 86_400_000
+/** A claimed date of an invitation may lie this far in the future, ms. */
+export const INVITED_AHEAD_MS = 300_000
+/** Bytes of an invitation: what one small message holds. A picture that does not fit is left out. */
+export const MAX_INVITATION_BYTES = 64_000
+/** The same invitation goes to the same device again after this, ms. */
+export const INVITE_AGAIN_MS = 60_000
+/** Devices (with a conversation) that were invited lately. */
+export const MAX_LATELY_INVITED = 4_096
+/** A picture of a conversation, bytes: we write no larger one. */
+export const MAX_AVATAR_BYTES = 64 << 10
+/** Entries, and characters of names and values, of preferences. */
+export const MAX_PREFERENCES = 100
+export const MAX_PREFERENCE_NAME = 100
+export const MAX_PREFERENCE_VALUE = 1_000
+/** Members that a commit is announced to, those with a link first: whoever has it tells those with links to it. */
+export const MAX_ANNOUNCED = 64
+/** After a leave was fetched, the session is let end before everything is erased, ms. */
+export const LEFT_GRACE_MS = 1_000
+/** Refused histories that were told of, so that each is told once. */
+export const MAX_TOLD_PROBLEMS = 1_024
 /** Git channels that one device may open for one conversation. */
 export const MAX_SERVED_CHANNELS = 4
 /** Asking for an invitation, per peer and conversation, ms. */
@@ -100,6 +131,8 @@ export const ASK_INVITE_MS = 60_000
 export const TYPING_MS = 12_000
 /** Remembered idempotency keys per conversation. */
 export const MAX_KEYS = 10_000
+/** Bytes of one conversation's objects up to which others' are taken, unless the program says otherwise. */
+export const MAX_CONVERSATION_BYTES = 2 ** 30
 /** Commits that one fetch may bring. */
 export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
@@ -109,6 +142,8 @@ export const MAX_ENTRIES_PER_FETCH = 5_000_000
 export const VALIDATIONS_AT_ONCE = 8
 /** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
 export const MAX_TEXT_LENGTH = 65_536
+/** Values of a commit's message, nested ones included; with more it is of unknown type. */
+export const MAX_BODY_VALUES = 4_096
 /** Characters of any other member of a commit's message, and members that programs get. */
 export const MAX_FIELD_LENGTH = 4_096
 export const MAX_FIELDS = 32

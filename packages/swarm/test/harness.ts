@@ -19,7 +19,7 @@ export const problems: JamiError[] = []
 
 export function person(identity: DeviceIdentity, storage: Storage = memoryFiles()): (id: ConversationId) => ConversationEnv {
   return (id) => ({
-    clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, cache: new ObjectCache(1 << 20), onProblem: (error) => problems.push(error), identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
+    clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, cache: new ObjectCache(1 << 20), maxBytes: 2 ** 30, onProblem: (error) => problems.push(error), identity, displayName: () => 'Somebody', storage, files: storage.files(`conversations/${id || 'new'}`), prefix: `conversation/${id}`,
   })
 }
 

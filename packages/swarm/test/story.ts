@@ -29,17 +29,28 @@ export const devicePem = (who: DeviceIdentity): string => who.chain[0].pem
 
 export class Story {
   readonly objects = new Map<Oid, GitObject>()
-  readonly crypto = testCrypto()
+  crypto = testCrypto()
   readonly clock = new ManualClock()
   #timeS = START_S
   head: Oid = ''
 
   /** A 1:1 conversation that `creator` made for `invited`. */
-  static async oneToOne(creator: DeviceIdentity, invited: DeviceIdentity): Promise<Story> {
+  static async oneToOne(creator: DeviceIdentity, invited: DeviceIdentity, timeS = START_S): Promise<Story> {
     const story = new Story()
+    story.#timeS = timeS
     await story.tell({
       author: creator, type: 'initial', fields: { mode: '0', invited: invited.accountId }, parents: [],
       edits: { [`admins/${creator.accountId}.crt`]: accountPem(creator), [`devices/${creator.deviceId}.crt`]: devicePem(creator), [`invited/${invited.accountId}`]: '' },
+    })
+    return story
+  }
+
+  /** A group (or a document, mode 4) that `creator` made. */
+  static async group(creator: DeviceIdentity, mode = 2): Promise<Story> {
+    const story = new Story()
+    await story.tell({
+      author: creator, type: 'initial', fields: mode === 4 ? { mode: '4', parent: 'c'.repeat(40), mimeType: 'text/html' } : { mode: `${mode}` }, parents: [],
+      edits: { [`admins/${creator.accountId}.crt`]: accountPem(creator), [`devices/${creator.deviceId}.crt`]: devicePem(creator) },
     })
     return story
   }
@@ -62,6 +73,40 @@ export class Story {
     return this.tell({
       author: who, type: 'member', fields: { action: 'join', uri: who.accountId },
       edits: { [`invited/${who.accountId}`]: undefined, [`members/${who.accountId}.crt`]: accountPem(who), [`devices/${who.deviceId}.crt`]: devicePem(who) },
+    })
+  }
+
+  add(author: DeviceIdentity, who: DeviceIdentity): Promise<Oid> {
+    return this.tell({ author, type: 'member', fields: { action: 'add', uri: who.accountId }, edits: { [`invited/${who.accountId}`]: '' } })
+  }
+
+  leave(who: DeviceIdentity): Promise<Oid> {
+    return this.tell({ author: who, type: 'member', fields: { action: 'remove', uri: who.accountId }, edits: { [`members/${who.accountId}.crt`]: undefined, [`devices/${who.deviceId}.crt`]: undefined } })
+  }
+
+  vote(author: DeviceIdentity, action: 'ban' | 'unban', who: DeviceIdentity, kind = 'members'): Promise<Oid> {
+    const uri = kind === 'devices' ? who.deviceId : who.accountId
+    return this.tell({ author, type: 'vote', fields: { uri }, edits: { [`votes/${action}/${kind}/${uri}/${author.accountId}`]: '' } })
+  }
+
+  /** Vote and what comes of it, as the only admin writes them. */
+  async ban(author: DeviceIdentity, who: DeviceIdentity, kind = 'members'): Promise<Oid> {
+    await this.vote(author, 'ban', who, kind)
+    return this.resolve(author, 'ban', who, kind)
+  }
+
+  async unban(author: DeviceIdentity, who: DeviceIdentity, kind = 'members'): Promise<Oid> {
+    await this.vote(author, 'unban', who, kind)
+    return this.resolve(author, 'unban', who, kind)
+  }
+
+  resolve(author: DeviceIdentity, action: 'ban' | 'unban', who: DeviceIdentity, kind = 'members', more: Record<string, string | undefined> = {}): Promise<Oid> {
+    const uri = kind === 'devices' ? who.deviceId : who.accountId
+    const place = kind === 'invited' ? `invited/${uri}` : `${kind}/${uri}.crt`
+    const content = kind === 'invited' ? '' : kind === 'devices' ? devicePem(who) : accountPem(who)
+    return this.tell({
+      author, type: 'member', fields: { action, uri },
+      edits: { [place]: action === 'ban' ? undefined : content, [`banned/${place}`]: action === 'ban' ? content : undefined, [`votes/${action}/${kind}/${uri}/${author.accountId}`]: undefined, ...more },
     })
   }
 

@@ -62,6 +62,24 @@ describe('who may link', () => {
   })
 })
 
+describe('members of our conversations', () => {
+  it('may link without being contacts, as a class of their own; not when they, or one of their devices, are banned', async () => {
+    const { account, allows, classOf, clock, stop } = await lab()
+    account.conversations.shares = (other) => other === bob.accountId
+    expect([allows(bob), allows(bobsOther), allows(carol)]).toEqual([true, true, false])
+    expect([identity, bob, carol].map(classOf)).toEqual(['own', 'member', 'stranger'])
+    await account.contacts.banDevice(bobsOther.deviceId, true)
+    expect([allows(bob), allows(bobsOther)]).toEqual([true, false])
+    await account.contacts.add(bob.accountId, clock.wallTimeMs(), { confirmed: true, conversation: undefined })
+    expect(classOf(bob)).toBe('contact')
+    await account.contacts.remove(bob.accountId, clock.wallTimeMs(), false)
+    expect([allows(bob), classOf(bob)]).toEqual([true, 'member'])
+    await account.contacts.remove(bob.accountId, clock.wallTimeMs(), true)
+    expect([allows(bob), classOf(bob)]).toEqual([false, 'stranger'])
+    await stop()
+  })
+})
+
 describe('whose share of room and time a peer gets', () => {
   it('its own for devices of the account, that of contacts for all their devices, that of strangers for everybody else', async () => {
     const { account, classOf, clock, stop } = await lab()
@@ -136,7 +154,7 @@ describe('a full disk', () => {
     await clock.advance(10_000)
     expect([told, tries]).toEqual([['unfinished acceptance: ERR_STORAGE_IO'], 2])
     await clock.advance(60_000)
-    expect([told.length, tries, conversations.keptBy(identity.deviceId).cloning.get(id)]).toEqual([1, 4, bob.accountId])
+    expect([told.length, tries, conversations.keptBy(identity.deviceId).cloning.get(id)?.from]).toEqual([1, 4, bob.accountId])
     await stop()
   })
 })
@@ -154,6 +172,30 @@ describe('records that cannot be read', () => {
     expect(account.problems.map(({ code, details }) => [code, details.key])).toEqual([
       ['ERR_STORAGE_CORRUPT', `${prefix}/contacts/${stranger}`], ['ERR_STORAGE_CORRUPT', `${prefix}/revocations/${stranger}`], ['ERR_STORAGE_CORRUPT', `${prefix}/requests/${stranger}`],
     ])
+    await stop()
+  })
+})
+
+describe('SWM-31 a 1:1 that is removed here while its contact stays', () => {
+  it('gives its place to another one with them, a new one when there is none', async () => {
+    const { account, clock, stop } = await lab()
+    await account.start()
+    const first = await clock.run(account.addContact(bob.accountId))
+    await clock.advance(5000)
+    await clock.run(account.conversations.remove(first))
+    await clock.advance(1000)
+    const second = account.contacts.conversationWith(bob.accountId)
+    expect([second !== undefined && second !== first, account.conversations.list().map(({ id }) => id)]).toEqual([true, [second]])
+    await clock.advance(5000)
+    const third = await clock.run(account.conversations.create({ mode: 0, peer: bob.accountId }))
+    await clock.advance(1000)
+    await clock.run(account.conversations.remove(account.contacts.conversationWith(bob.accountId) as ConversationId))
+    await clock.advance(1000)
+    expect([account.contacts.conversationWith(bob.accountId), account.conversations.list().length]).toEqual([account.conversations.list()[0]?.id, 1])
+    expect([second, third]).toContain(account.contacts.conversationWith(bob.accountId))
+    await clock.run(account.removeContact(bob.accountId, false))
+    await clock.advance(1000)
+    expect([account.conversations.list(), account.contacts.conversationWith(bob.accountId)]).toEqual([[], undefined])
     await stop()
   })
 })

@@ -4,11 +4,11 @@ import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay } from '../base/operation.ts'
 import { Tasks } from '../base/tasks.ts'
-import type { ConnectionManager } from '../contracts/connection-manager.ts'
+import type { ConnectionManager, PeerClass } from '../contracts/connection-manager.ts'
 import type { Conversations } from '../contracts/conversations.ts'
 import type { Dht } from '../contracts/dht.ts'
-import type { AccountUri, ConversationId } from '../contracts/ids.ts'
-import type { BaseEnv, Modules } from '../contracts/module.ts'
+import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
+import type { BaseEnv, Media, Modules } from '../contracts/module.ts'
 import type { Storage } from '../contracts/storage.ts'
 import { type AccountRecord, accountPrefix, checkDisplayName, saveAccount } from './account-record.ts'
 import { CertificateDirectory } from './certificate-directory.ts'
@@ -51,6 +51,8 @@ export class LocalAccount {
   readonly requests: TrustRequests
   readonly connections: ConnectionManager
   readonly conversations: Conversations
+  /** Undefined when the node was made without. */
+  readonly media: Media | undefined
   readonly #env: AccountEnv
   readonly #reconnector: Reconnector
   readonly #tasks: Tasks
@@ -81,19 +83,20 @@ export class LocalAccount {
     this.presence = new PresenceTracker({ clock, logger, dht, certificates: this.certificates, ownDevice: identity.deviceId })
     this.announcer = new DeviceAnnouncer({ clock, logger, dht, identity, announcement })
     const policy = {
-      allowsLink: (peer: { accountId: AccountUri; deviceId: Parameters<ContactList['isBanned']>[0] }) =>
-        peer.accountId === identity.accountId || (contacts.isContact(peer.accountId) && !contacts.isBanned(peer.deviceId)),
-      classOf: ({ accountId }: { accountId: AccountUri }) => (accountId === identity.accountId ? ('own' as const) : contacts.isContact(accountId) ? ('contact' as const) : ('stranger' as const)),
+      allowsLink: ({ accountId, deviceId }: { accountId: AccountUri; deviceId: DeviceId }) =>
+        accountId === identity.accountId || ((contacts.isContact(accountId) || this.#isMember(accountId)) && !contacts.isBanned(deviceId)),
+      classOf: ({ accountId }: { accountId: AccountUri }): PeerClass => this.#classOf(accountId),
     }
     this.connections = modules.connections({ ...base, dht, identity, certificates: this.certificates, policy, storage, prefix })
     this.messages = new MessageEngine({
       clock, random, logger, connections: this.connections, directory: this.presence, contacts, ownDevice: identity.deviceId, ownAccount: identity.accountId,
-      onChannelCount: (account, by) => this.presence.countChannel(account, by),
+      onChannelCount: (account, by) => this.presence.countChannel(account, by), isMember: (account) => this.#isMember(account),
     })
     this.conversations = modules.conversations({
       ...base, identity, displayName: () => this.#record.displayName, connections: this.connections, certificates: this.certificates, contacts,
       directory: this.presence, presence: this.presence, messages: this.messages, storage, prefix,
     })
+    this.media = modules.media?.({ ...base, identity, connections: this.connections, conversations: this.conversations, directory: this.presence, messages: this.messages, storage, prefix })
     this.requests = new TrustRequests({
       clock, logger, dht, identity, certificates: this.certificates, directory: this.presence, contacts, storage, prefix,
       profile: () => profileCard(this.#record.displayName),
@@ -101,6 +104,14 @@ export class LocalAccount {
       report,
     })
     this.#reconnector = new Reconnector({ clock, random, logger, presence: this.presence, messages: this.messages, contacts })
+  }
+
+  #isMember(account: AccountUri): boolean {
+    return !this.contacts.isBanned(account) && this.conversations.shares(account)
+  }
+
+  #classOf(account: AccountUri): PeerClass {
+    return account === this.#record.device.accountId ? 'own' : this.contacts.isContact(account) ? 'contact' : this.#isMember(account) ? 'member' : 'stranger'
   }
 
   /** Reads what is kept; nothing is sent yet. `announcement` comes from the verified receipt. */
@@ -148,6 +159,7 @@ export class LocalAccount {
       })
       this.requests.onInvited(({ account, conversation }) => this.#persist('invitation', () => this.conversations.accept({ conversation, from: account })))
       this.conversations.onReady(({ conversation }) => this.#persist('linking a conversation', () => this.#link(conversation)))
+      this.conversations.onRemoved(({ conversation }) => this.#persist('replacing a conversation', () => this.#replace(conversation)))
       this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
       this.presence.onDevice(({ account, device }) => {
         this.requests.send(account)
@@ -156,6 +168,7 @@ export class LocalAccount {
       this.messages.onPeerReady(({ account }) => this.requests.sendMissed(account))
       await this.messages.start()
       await this.conversations.start()
+      await this.media?.start()
       await this.connections.start()
       await this.requests.start()
       await this.announcer.start()
@@ -183,6 +196,7 @@ export class LocalAccount {
       await this.requests.stop()
       await this.announcer.stop()
       await this.presence.close()
+      await this.media?.stop()
       await this.conversations.stop()
       await this.messages.stop()
       await this.connections.stop()
@@ -284,6 +298,17 @@ export class LocalAccount {
       if (!anew && (stale || old.id < conversation)) return
     }
     await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: contact.confirmed, conversation })
+  }
+
+  /** A conversation was removed or left here. The contact who was spoken to in it stays: in another one with them, a new one when there is none (spec 04 §8.1). */
+  async #replace(conversation: ConversationId): Promise<void> {
+    const { contacts, conversations, requests } = this
+    const found = contacts.entries().find(([, contact]) => contact.conversation === conversation && isActive(contact))
+    if (!found) return
+    const [account, { confirmed }] = found
+    const other = conversations.list().find(({ id, state }) => state === 'ready' && this.#otherOf(id) === account)?.id ?? (await conversations.create({ mode: 0, peer: account }))
+    await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed, conversation: other })
+    requests.send(account, true)
   }
 
   /** Whom a 1:1 conversation is with. */

@@ -9,7 +9,8 @@ import { FakeConnectionNetwork } from '../testing/fake-connections.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { SeededRandom } from '../testing/seeded-random.ts'
 import { testIdentity } from '../testing/test-identities.ts'
-import { INCOMING_RATE, MAX_QUEUED_PER_TARGET, MAX_UNSENT, MessageEngine } from './message-engine.ts'
+import { INCOMING_RATE, MAX_QUEUED_PER_TARGET, MAX_UNSENT, MEMBER_RATE, MessageEngine } from './message-engine.ts'
+import { OUTBOX } from './message-outbox.ts'
 import { encodeMessageFrame, MAX_BODY_BYTES } from './message-wire.ts'
 
 const MIME = 'text/x-test'
@@ -20,6 +21,8 @@ class Lab {
   readonly network = new FakeConnectionNetwork({ clock: this.clock })
   readonly announced = new Set<DeviceIdentity>()
   readonly banned = new Set<AccountUri | DeviceId>()
+  /** Who is no contact, and shares a conversation. */
+  readonly members = new Set<AccountUri>()
   readonly #people: { stop(): Promise<void> }[] = []
 
   async come(identity: DeviceIdentity) {
@@ -30,8 +33,8 @@ class Lab {
     const engine = new MessageEngine({
       clock: this.clock, random: new SeededRandom(identity.deviceId), logger: silentLogger, connections: manager, ownDevice: identity.deviceId,
       directory: { async *devicesOf(account) { for (const device of announced) if (device.accountId === account) yield device.deviceId } },
-      contacts: { isContact: () => true, isConfirmed: () => true, conversationWith: () => undefined, isBanned: (id) => this.banned.has(id) },
-      onChannelCount: (account, by) => counts.push([account, by]),
+      contacts: { isContact: (account) => !this.members.has(account), isConfirmed: () => true, conversationWith: () => undefined, isBanned: (id) => this.banned.has(id) },
+      onChannelCount: (account, by) => counts.push([account, by]), isMember: (account) => this.members.has(account),
     })
     engine.handle(MIME, (message) => void got.push(message))
     await engine.start()
@@ -278,6 +281,33 @@ describe('a device that floods', () => {
     await lab.clock.advance(1000)
     expect(from(alice) - before).toBeLessThanOrEqual(3 * INCOMING_RATE.perSecond)
     expect(await lab.end()).toEqual([])
+  })
+
+  it('a member who is no contact has a smaller share, and is heard and answered within it', async () => {
+    const lab = new Lab()
+    lab.members.add(alice.accountId)
+    const [a, b] = [await lab.come(alice), await lab.come(bob)]
+    const channel = await lab.clock.run(a.manager.openChannel(bob.deviceId, `msg:${bob.deviceId}`))
+    for (let i = 0; i < 1000; i++) void channel.write(encodeMessageFrame(1n, { mime: MIME, body: 'x' })).catch(() => {})
+    await lab.clock.advance(900)
+    expect(b.got.length).toBeGreaterThanOrEqual(MEMBER_RATE.burst)
+    expect(b.got.length).toBeLessThanOrEqual(MEMBER_RATE.burst + MEMBER_RATE.perSecond)
+    expect(await lab.clock.run(b.engine.send(alice.accountId, text('hello')))).toBe(true)
+    expect(await lab.end()).toEqual([])
+  })
+
+  it('what waits for members does not take the place of what waits for contacts', async () => {
+    const lab = new Lab()
+    const b = await lab.come(bob)
+    const member = (n: number) => n.toString(16).padStart(40, '0') as AccountUri
+    for (let n = 0; n <= OUTBOX.member.targets; n++) lab.members.add(member(n))
+    const refused: unknown[] = []
+    for (let n = 0; n <= OUTBOX.member.targets; n++) void b.engine.send(member(n), text('x')).catch((error: unknown) => refused.push(error))
+    await Promise.resolve()
+    const contact = lab.watch(b.engine.send(carol.accountId, text('x')))
+    await lab.clock.advance(1)
+    expect([refused.length, contact.now]).toEqual([1, undefined])
+    await lab.end()
   })
 
   it('asks and never reads: the answers that wait for it are bounded, in memory and in number, and the others are dropped', async () => {

@@ -24,6 +24,8 @@ export { MAX_QUEUED_PER_TARGET } from './message-outbox.ts'
 
 /** Messages of one device that are handled at once, and per second after that. */
 export const INCOMING_RATE = { burst: 1000, perSecond: 100 } as const
+/** The same for members of our conversations who are no contacts: there may be any number of them. */
+export const MEMBER_RATE = { burst: 200, perSecond: 20 } as const
 /** Writes that one channel has not taken yet: a peer that does not read gets no more. */
 export const MAX_UNSENT = { messages: 256, bytes: 1 << 20 } as const
 /** Devices whose rate, and whose account, is remembered after their channels are gone. */
@@ -42,6 +44,8 @@ export interface MessageEngineEnv {
   readonly contacts: ContactBook
   readonly ownDevice: DeviceId
   readonly ownAccount?: AccountUri
+  /** Shares a conversation with us, and is not banned; nobody when left out. */
+  readonly isMember?: (account: AccountUri) => boolean
   /** A message channel with an account opened (+1) or closed (-1). */
   readonly onChannelCount: (account: AccountUri, by: 1 | -1) => void
 }
@@ -54,7 +58,8 @@ export class MessageEngine implements PeerMessages, Service {
   readonly #outbox = new MessageOutbox()
   readonly #flushing = new Set<Target>() // bounded by the targets of the outbox
   readonly #unsent = new Map<Channel, { messages: number; bytes: number }>() // bounded by #channels
-  readonly #rates = new Map<DeviceId, TokenBucket>() // bounded by MAX_REMEMBERED, oldest out
+  readonly #rates = new Map<DeviceId, TokenBucket>() // of contacts and own devices; bounded by MAX_REMEMBERED, oldest out
+  readonly #memberRates = new Map<DeviceId, TokenBucket>() // of everybody else; bounded by MAX_REMEMBERED, oldest out
   readonly #accounts = new Map<DeviceId, AccountUri>() // as links and announcements told; bounded by MAX_REMEMBERED, oldest out
   readonly #channels = new Map<DeviceId, Set<Channel>>() // bounded by the links and MAX_CHANNELS_PER_DEVICE
   readonly #connecting = new Set<AccountUri | DeviceId>() // bounded by MAX_TARGETS
@@ -119,9 +124,14 @@ export class MessageEngine implements PeerMessages, Service {
   }
 
   /** Whose place it takes while it waits. */
-  #classOf(to: Target): 'known' | 'other' {
+  #classOf(to: Target): 'known' | 'member' | 'other' {
     const account = to.length === 64 ? this.#accounts.get(to as DeviceId) : (to as AccountUri)
-    return account !== undefined && (account === this.#env.ownAccount || this.#env.contacts.isContact(account)) ? 'known' : 'other'
+    if (account === undefined) return 'other'
+    return this.#isKnown(account) ? 'known' : this.#env.isMember?.(account) ? 'member' : 'other'
+  }
+
+  #isKnown(account: AccountUri): boolean {
+    return account === this.#env.ownAccount || this.#env.contacts.isContact(account)
   }
 
   /** Opens a message channel to a device, or to all announced devices of an account, unless one is open or on its way. */
@@ -192,7 +202,7 @@ export class MessageEngine implements PeerMessages, Service {
     try {
       for await (const chunk of channel) {
         for (const frame of decoder.push(chunk)) {
-          await this.#turn(peer.deviceId)
+          await this.#turn(peer)
           await this.#dispatch(peer, frame)
         }
       }
@@ -210,10 +220,12 @@ export class MessageEngine implements PeerMessages, Service {
   }
 
   /** The next message of a device is handled when its turn comes: until then its channel is not read, and the peer waits. */
-  async #turn(device: DeviceId): Promise<void> {
+  async #turn({ deviceId, accountId }: PeerIdentity): Promise<void> {
     const { clock } = this.#env
-    const rate = this.#rates.get(device) ?? new TokenBucket(INCOMING_RATE, clock.now())
-    remember(this.#rates, device, rate)
+    const known = this.#isKnown(accountId)
+    const rates = known ? this.#rates : this.#memberRates
+    const rate = rates.get(deviceId) ?? new TokenBucket(known ? INCOMING_RATE : MEMBER_RATE, clock.now())
+    remember(rates, deviceId, rate)
     const waitMs = rate.take(clock.now())
     if (waitMs > 0) await delay(clock, waitMs, this.#tasks.signal)
   }

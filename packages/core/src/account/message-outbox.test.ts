@@ -59,6 +59,16 @@ describe('the outbox', () => {
     expect(() => outbox.push(account(2), message(big), 'known')).toThrow(limit)
   })
 
+  it('members fill their own share and leave those of contacts and strangers alone', () => {
+    const outbox = new MessageOutbox()
+    for (let n = 0; n < OUTBOX.member.targets; n++) outbox.push(account(n), message(), 'member')
+    expect(() => outbox.push(account(90_000), message(), 'member')).toThrow(limit)
+    outbox.push(account(90_000), message(), 'known')
+    outbox.push(account(90_001), message(), 'other')
+    outbox.shift(account(0))
+    outbox.push(account(90_002), message(), 'member')
+  })
+
   it('strangers fill their own share and leave that of contacts alone; what goes makes room', () => {
     const outbox = new MessageOutbox()
     for (let n = 0; n < OUTBOX.other.targets; n++) outbox.push(account(n), message(), 'other')

@@ -1,5 +1,5 @@
 // Messages that wait for a channel: a queue per account or device, bounded in messages and bytes per target and by class, so that what
-// waits for strangers never takes the place of what waits for contacts. Pure. docs/protocol/03 §7.4. Proof: account/message-outbox.test.ts.
+// waits for members and strangers never takes the place of what waits for contacts. Pure. docs/protocol/03 §7.4. Proof: account/message-outbox.test.ts.
 import { limitError } from '../base/errors.ts'
 import type { Deferred } from '../base/operation.ts'
 import type { AccountUri, DeviceId } from '../contracts/ids.ts'
@@ -19,8 +19,8 @@ export interface OutgoingMessage {
 /** Messages waiting for one account or device. */
 export const MAX_QUEUED_PER_TARGET = 256
 export const MAX_BYTES_PER_TARGET = 2 << 20
-/** Targets and bytes of all: contacts and own devices, and everybody else. */
-export const OUTBOX = { known: { targets: 10_000, bytes: 32 << 20 }, other: { targets: 1_000, bytes: 4 << 20 } } as const
+/** Targets and bytes of all: contacts and own devices, members of our conversations, and everybody else. */
+export const OUTBOX = { known: { targets: 10_000, bytes: 32 << 20 }, member: { targets: 4_000, bytes: 8 << 20 }, other: { targets: 1_000, bytes: 4 << 20 } } as const
 /** What a message takes beside its body. */
 const OVERHEAD = 256
 
@@ -34,7 +34,7 @@ interface Queue {
 
 export class MessageOutbox {
   readonly #queues = new Map<Target, Queue>() // bounded by OUTBOX
-  readonly #used = { known: { targets: 0, bytes: 0 }, other: { targets: 0, bytes: 0 } }
+  readonly #used = { known: { targets: 0, bytes: 0 }, member: { targets: 0, bytes: 0 }, other: { targets: 0, bytes: 0 } }
 
   has(to: Target): boolean {
     return this.#queues.has(to)

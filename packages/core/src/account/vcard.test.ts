@@ -57,3 +57,9 @@ describe('a card of ours', () => {
     expect(parseVcard(card(photo)).get('PHOTO;ENCODING=BASE64;TYPE=PNG')).toBe(photo.slice(photo.indexOf(':') + 1))
   })
 })
+
+it('lines that are continued count as what they are: what comes after 20,000 is not read', () => {
+  for (const [how, first, more] of [['folded', 'NOTE:a\n', ' \n'], ['quoted', 'NOTE;ENCODING=QUOTED-PRINTABLE:a=\n', '=\n']] as const)
+    for (const [count, name] of [[19_990, 'Zoë'], [20_010, undefined]] as const)
+      expect([how, count, displayNameOf(utf8(`${first}${more.repeat(count)}${how === 'quoted' ? 'b\n' : ''}FN:Zoë\n`))]).toEqual([how, count, name])
+})

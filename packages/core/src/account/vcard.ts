@@ -6,7 +6,8 @@ import { joinBytes, utf8 } from '../codec/bytes.ts'
 import { cutText, wellFormed } from '../codec/text.ts'
 
 const MAX_LENGTH = 1 << 20
-const MAX_LINES = 10_000
+/** As they lie in the card, continuations too: a picture that fills it, folded, has 14,000. */
+const MAX_LINES = 20_000
 /** Characters of a name that a peer gives itself. */
 export const MAX_PEER_NAME = 200
 const [LF, CR, SPACE, TAB, EQUALS] = [0x0a, 0x0d, 0x20, 0x09, 0x3d]
@@ -65,15 +66,16 @@ function clean(text: string): string {
 /** Folded lines (a break and white space) joined byte by byte, as a fold may fall into a character; quoted-printable ones at their soft breaks. */
 function* linesOf(bytes: Uint8Array): Iterable<Line> {
   let start = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
-  let parts: Uint8Array[] = []
-  for (let count = 0; start < bytes.length && count < MAX_LINES; ) {
+  let parts: Uint8Array[] = [] // bounded by MAX_LINES
+  let quoted: boolean | undefined
+  for (let count = 0; start < bytes.length && count < MAX_LINES; count++) {
     let end = start
     while (end < bytes.length && bytes[end] !== LF && bytes[end] !== CR) end++
     let next = end + 1
     if (bytes[end] === CR && bytes[next] === LF) next++
     const text = bytes.subarray(start, end)
     start = next
-    if (text[text.length - 1] === EQUALS && isQuoted(parts[0] ?? text)) {
+    if (text[text.length - 1] === EQUALS && (quoted ??= isQuoted(parts[0] ?? text))) {
       parts.push(text.subarray(0, -1))
       continue
     }
@@ -83,9 +85,9 @@ function* linesOf(bytes: Uint8Array): Iterable<Line> {
       start++
       continue
     }
-    count++
     const line = lineOf(joinBytes(parts))
     parts = []
+    quoted = undefined
     if (line) yield line
   }
   const last = parts.length > 0 ? lineOf(joinBytes(parts)) : undefined

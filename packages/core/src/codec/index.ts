@@ -4,3 +4,4 @@ export { asArray, asBool, asBytes, asInt, asMap, asString, asU64 } from './field
 export { sliceMsgpackMap } from './slices.ts'
 export { cutText, wellFormed } from './text.ts'
 export { decodeMsgpack, encodeMsgpack, MsgpackExt, type MsgpackInput, type MsgpackLimits, type MsgpackMap, MsgpackRaw, MsgpackStream, type MsgpackValue, readMsgpack } from './msgpack.ts'
+export { deletedFileOf, FILE_TYPE, type FileAnnouncement, fileAnnouncementOf, fileIdOf, ownName, plainName } from './file-announcement.ts'

@@ -26,12 +26,14 @@ export interface OpenChannelOptions extends Op {
   connType?: string
   /** Join a pending operation or an open channel of the same name instead of opening a second one. */
   unique?: boolean
+  /** Much is to come: may take a link of its own, beside the one that texts use. Whoever gives it is no worse off when there is none. */
+  bulk?: boolean
   /** Only over an existing link; ERR_PEER_OFFLINE otherwise. */
   existingLinkOnly?: boolean
 }
 
-/** What we are to a device's account: strangers never use up what the others need. */
-export type PeerClass = 'own' | 'contact' | 'stranger'
+/** What we are to a device's account; `member`: we share a conversation and are no contacts. Strangers never use up what members need, nor members what contacts and own devices need. */
+export type PeerClass = 'own' | 'contact' | 'member' | 'stranger'
 
 /** An open link, as of the call. */
 export interface LinkInfo {
@@ -71,7 +73,7 @@ export interface ConnectionManager extends Service {
 
 /** Who may connect; core/account answers it, ice asks. */
 export interface AccessPolicy {
-  /** Before a link is made: own devices, and contacts that are not banned (spec 03 §5.3.1). */
+  /** Before a link is made: own devices, contacts, and members of our conversations, unless banned (spec 03 §5.3.1). */
   allowsLink(peer: PeerIdentity): boolean
   /** Which share of room and time the peer gets. Without it everybody who is allowed counts as a contact, everybody else as a stranger. */
   classOf?(peer: PeerIdentity): PeerClass

@@ -9,7 +9,9 @@ import type { CertificateStore, DeviceIdentity } from './identity.ts'
 import type { Logger } from './logger.ts'
 import type { Random } from './random.ts'
 import type { Network } from './socket.ts'
+import type { Service } from './service.ts'
 import type { Storage } from './storage.ts'
+import type { Transfers } from './transfers.ts'
 
 /** What every part may use. */
 export interface BaseEnv {
@@ -59,8 +61,30 @@ export type ConversationsModule = (
     storage: Storage
     /** Prefix of this account's records and files, no trailing slash. */
     prefix: string
+    /** Bytes of one conversation's objects up to which others' are taken. */
+    maxBytes?: number
   },
 ) => Conversations
+
+/** What media is for an account; later also its calls. */
+export interface Media extends Service {
+  /** Files of conversations. */
+  readonly transfers: Transfers
+}
+
+/** Made once per account. */
+export type MediaModule = (
+  env: BaseEnv & {
+    identity: DeviceIdentity
+    connections: ConnectionManager
+    conversations: Conversations
+    directory: DeviceDirectory
+    messages: PeerMessages
+    storage: Storage
+    /** Prefix of this account's records and files, no trailing slash. */
+    prefix: string
+  },
+) => Media
 
 /** The packages that a node is assembled from. */
 export interface Modules {
@@ -70,4 +94,6 @@ export interface Modules {
   readonly connections: ConnectionsModule
   /** `swarm()` of @jamikit/swarm. */
   readonly conversations: ConversationsModule
+  /** `media()` of @jamikit/media; without it files fail with ERR_UNSUPPORTED. */
+  readonly media?: MediaModule
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { vectorJson } from '../../test/vectors.ts'
 import { fromHex, toHex, utf8 } from '../codec/bytes.ts'
 import { constantTimeEqual } from './compare.ts'
-import { keccak256, sha1, sha256, sha3_512, sha512 } from './hash.ts'
+import { keccak256, sha1, sha256, sha3_512, sha3_512Stream, sha512 } from './hash.ts'
 
 describe('hashes', () => {
   it('agree with OpenDHT, by length as it picks them', () => {
@@ -10,6 +10,16 @@ describe('hashes', () => {
     for (const { input, length, outputHex } of hash) {
       const digest = length <= 20 ? sha1 : length <= 32 ? sha256 : sha512
       expect(toHex(digest(utf8(input)).subarray(0, length))).toBe(outputHex)
+    }
+  })
+
+  it('SHA3-512 in parts is that of the whole, wherever it is cut', () => {
+    const bytes = utf8('a'.repeat(300))
+    for (const cut of [0, 1, 71, 72, 73, 144, 300]) {
+      const stream = sha3_512Stream()
+      stream.update(bytes.subarray(0, cut))
+      stream.update(bytes.subarray(cut))
+      expect(toHex(stream.digest())).toBe(toHex(sha3_512(bytes)))
     }
   })
 

@@ -32,6 +32,8 @@ export interface NodeOptions {
   network: NetworkOptions
   /** The DHT node: its UDP port, a number that keeps networks apart (0, the public one, when left out), and how many bytes of other nodes' values it keeps. */
   dht?: { /** UDP port, default any. */ port?: number; networkId?: number; maxStoreBytes?: number }
+  /** What others may use of this machine. `conversationBytes`: how large a conversation may become, on disk, with what its other members write; 1 GiB when left out. */
+  limits?: { conversationBytes?: number }
   /** A pino-like logger, `console`, or a level (then JSON lines go to stderr). Default: silent. */
   logger?: Logger | ConsoleLike | LogLevel
   /** Closes the node when it fires. */

@@ -6,7 +6,7 @@ import { argumentError, JamiError } from '../base/errors.ts'
 import { consoleLogger, lineLogger, silentLogger } from '../base/logger.ts'
 import { throwIfAborted } from '../base/operation.ts'
 import type { Logger } from '../contracts/logger.ts'
-import type { BaseEnv } from '../contracts/module.ts'
+import type { BaseEnv, Modules } from '../contracts/module.ts'
 import { nodeCrypto } from '../crypto/node-crypto.ts'
 import { parseBootstrap } from '../identity/bootstrap.ts'
 import { nodeNetwork } from '../io/node-network.ts'
@@ -24,6 +24,7 @@ const OPTIONS: Shape = {
   encryptionKey: { allowed: '32 bytes, or a function that gives them', test: (value) => typeof value === 'function' || (value instanceof Uint8Array && value.length === 32) },
   network: is.with('a network (isolated(…), or jamiNetwork of the package jamikit)'), // its parts are checked below, as of the next two
   dht: is.with('options of the DHT'),
+  limits: is.with('limits'),
   logger: is.either(is.oneOf(...LEVELS, 'silent'), is.with('a logger', ...LEVELS)),
   signal: is.signal,
   modules: is.with('modules'),
@@ -31,7 +32,8 @@ const OPTIONS: Shape = {
 }
 const NETWORK: Shape = { bootstrap: { allowed: 'a list of host:port, maybe empty', test: Array.isArray } } // its entries: parseBootstrap
 const DHT: Shape = { port: is.whole(0, 65_535), networkId: is.whole(0, 0xffff_ffff), maxStoreBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
-const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function }
+const LIMITS: Shape = { conversationBytes: is.whole(0, Number.MAX_SAFE_INTEGER) }
+const MODULES: Shape = { dht: is.function, connections: is.function, conversations: is.function, media: is.function }
 const RUNTIME: Shape = {
   clock: is.with('a clock', 'now', 'wallTimeMs', 'after', 'track'), random: is.with('a source of randomness', 'bytes'),
   crypto: is.with('cryptography', 'generateKey', 'sign', 'verify'), network: is.with('a network', 'addresses'),
@@ -40,9 +42,10 @@ const RUNTIME: Shape = {
 function check(options: NodeOptions): void {
   if (options === undefined) throw argumentError('options', 'nothing', 'options with network and modules')
   checkOptions(options, OPTIONS)
-  const { network, dht, modules, runtime } = options
+  const { network, dht, limits, modules, runtime } = options
   checkOptions(network, NETWORK, 'network')
   checkOptions(dht, DHT, 'dht')
+  checkOptions(limits, LIMITS, 'limits')
   checkOptions(modules, MODULES, 'modules')
   checkOptions(runtime, RUNTIME, 'runtime')
   if (!modules?.dht || !modules.connections || !modules.conversations) {
@@ -87,7 +90,9 @@ export async function createJamiNode(options: NodeOptions): Promise<JamiNode> {
   try {
     const kept = await loadAccounts(storage)
     const dht = modules.dht({ ...env, bootstrap, ...options.dht, storage, prefix: 'dht' })
-    const node = new Node({ ...env, dht, storage, modules, warn, release })
+    const maxBytes = options.limits?.conversationBytes
+    const conversations: Modules['conversations'] = (e) => modules.conversations({ ...e, ...(maxBytes === undefined ? {} : { maxBytes }) })
+    const node = new Node({ ...env, dht, storage, modules: { ...modules, conversations }, warn, release })
     report = (error) => node.report(error, 'storage')
     for (const problem of problems.splice(0)) report(problem)
     try {

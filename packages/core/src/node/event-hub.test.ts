@@ -181,14 +181,22 @@ describe('an event that there is not', () => {
 })
 
 describe('a closed emitter', () => {
-  it('tells nobody anything, and takes no listener', async () => {
+  it('tells nobody anything', async () => {
     const { hub: h } = hub()
     let count = 0
     h.on('number', () => count++)
     h.close()
     h.close()
-    h.on('number', () => count++)
     await h.emit('number', 1)
     expect([count, (await h.events('number').next()).done]).toEqual([0, true])
+  })
+
+  it('on() and once() say that it is over, a stream is at its end', async () => {
+    const { hub: h } = hub()
+    h.close()
+    expect(() => h.on('number', () => {})).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }))
+    expect(() => h.on('number', () => {}, { signal: AbortSignal.abort() })).toThrow(expect.objectContaining({ code: 'ERR_CLOSED' }))
+    await expect(h.once('number')).rejects.toMatchObject({ code: 'ERR_CLOSED' })
+    expect(await h.events('number').next()).toEqual({ value: undefined, done: true })
   })
 })

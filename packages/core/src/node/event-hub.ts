@@ -47,7 +47,8 @@ export class EventHub<M> implements Emitter<M> {
   }
 
   #add<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, signal: AbortSignal | undefined): () => void {
-    if (signal?.aborted || this.#closed) return () => {}
+    if (this.#closed) throw closedError(this.#options.what)
+    if (signal?.aborted) return () => {}
     const entry = (payload: M[K]) => listener(payload)
     const own = this.#listeners[event] ?? new Set<(payload: M[K]) => unknown>()
     this.#listeners[event] = own
@@ -94,13 +95,18 @@ export class EventHub<M> implements Emitter<M> {
   events<K extends keyof M>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<M[K]> {
     checkArgument('event', event, this.#names)
     checkOptions(options, { signal: is.signal, bufferSize: is.whole(1, MAX_BUFFER_SIZE) })
+    let off = (): void => {}
     const queue: AsyncQueue<M[K]> = new AsyncQueue<M[K]>(options?.bufferSize ?? BUFFER_SIZE, () => {
       off()
       this.#ends.delete(end)
       options?.signal?.removeEventListener('abort', end)
     })
     const end = () => queue.end()
-    const off = this.on(event, (payload) => {
+    if (this.#closed || options?.signal?.aborted) {
+      queue.end()
+      return queue
+    }
+    off = this.on(event, (payload) => {
       try {
         queue.push(payload)
       } catch (error) {
@@ -108,7 +114,6 @@ export class EventHub<M> implements Emitter<M> {
       }
     })
     this.#ends.add(end)
-    if (this.#closed || options?.signal?.aborted) queue.end()
     options?.signal?.addEventListener('abort', end, { once: true })
     return queue
   }

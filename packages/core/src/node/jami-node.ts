@@ -2,6 +2,7 @@
 import type { LoadedAccounts } from '../account/account-record.ts'
 import { checkOptions, is } from '../base/arguments.ts'
 import { JamiError, notFoundError } from '../base/errors.ts'
+import { INSPECT, shown } from '../base/inspect.ts'
 import { ACCOUNT, AccountRegistry } from './account-registry.ts'
 import { AddressWatch } from './address-watch.ts'
 import type { Account, Peer, PeerLike } from './api.ts'
@@ -55,6 +56,10 @@ export class Node extends EventHub<NodeEvents> implements JamiNode {
       env.dht.connectivityChanged()
       for (const account of this.accounts.list()) account.local.connections.connectivityChanged()
     })
+  }
+
+  [INSPECT](): string {
+    return shown('JamiNode', { state: this.#state, accounts: this.accounts.list().length })
   }
 
   get state(): NodeState {

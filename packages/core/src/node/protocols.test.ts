@@ -2,13 +2,14 @@
 import { describe, expect, it } from 'vitest'
 import type { ChannelHandler } from '../contracts/connection-manager.ts'
 import type { PeerIdentity } from '../contracts/identity.ts'
+import type { JamiError } from '../base/errors.ts'
 import { channelPair } from '../testing/channel-pair.ts'
+import { type FakeConnectionManager, FakeConnectionNetwork } from '../testing/fake-connections.ts'
 import { ManualClock } from '../testing/manual-clock.ts'
 import { testIdentity, testPeer } from '../testing/test-identities.ts'
 import { Protocols } from './protocols.ts'
 
 const [self, friend, stranger] = [0, 1, 2].map((i) => testPeer(testIdentity(i))) as [PeerIdentity, PeerIdentity, PeerIdentity]
-const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 function make() {
   const clock = new ManualClock()
@@ -52,49 +53,42 @@ describe('a protocol without a handler', () => {
 })
 
 describe('maxPerPeer', () => {
+  /** Over connections: they count. */
+  async function connected() {
+    const clock = new ManualClock()
+    const network = new FakeConnectionNetwork({ clock })
+    const [own, one, two] = [0, 1, 2].map((i) => network.manager({ identity: testIdentity(i).device, policy: { allowsLink: () => true } })) as [FakeConnectionManager, FakeConnectionManager, FakeConnectionManager]
+    await Promise.all([own.start(), one.start(), two.start()])
+    const protocols = new Protocols({ connections: own, ownUri: self.accountId, isContact: () => true, onError: () => {} })
+    const open = (from = one, name = 'jamikit:echo') => from.openChannel(self.deviceId, name).then((channel) => channel, (error: JamiError) => error.code)
+    return { clock, protocols, one, two, open, run: <T>(work: Promise<T>) => clock.run(work) }
+  }
+
   it.each([16, 1, 3])('%i: of 250 channels asked for at once exactly so many reach the function, also while `allow` thinks', async (max) => {
-    const m = make()
+    const m = await connected()
     let calls = 0
     let asked = 0
-    m.protocols.handle('echo', () => calls++, { maxPerPeer: max, allow: async () => { asked++; await turn(); return true } })
-    const opened = await Promise.all(Array.from({ length: 250 }, () => m.open()))
-    expect([calls, asked, opened.filter((channel) => channel !== undefined).length]).toEqual([max, max, max])
+    m.protocols.handle('echo', () => calls++, { ...(max === 16 ? {} : { maxPerPeer: max }), allow: async () => { asked++; await new Promise<void>((resolve) => m.clock.after(100, resolve)); return true } })
+    const opened = await m.run(Promise.all(Array.from({ length: 250 }, () => m.open())))
+    expect([calls, asked, opened.filter((channel) => channel !== 'ERR_CHANNEL_DECLINED').length]).toEqual([max, max, max])
   })
 
-  it('holds when answers come in any order: channels that were accepted and are too many end with ERR_LIMIT', async () => {
-    const m = make()
-    let calls = 0
-    m.protocols.handle('echo', () => calls++, { maxPerPeer: 1 })
-    const answers = [await m.handler.accept('jamikit:echo', friend), await m.handler.accept('jamikit:echo', friend)]
-    expect(answers).toEqual([true, true]) // neither is open yet
-    const pairs = answers.map(() => channelPair({ name: 'jamikit:echo', peers: [self, friend], clock: m.clock }))
-    for (const [near] of pairs) m.handler.open(near)
-    expect(calls).toBe(1)
-    expect(await pairs[1]?.[0].closed).toMatchObject({ code: 'ERR_LIMIT', details: { got: 2, allowed: 1 } })
-  })
-
-  it('counts per device, gives a place back when a channel ends or was refused, and one refused asker holds none', async () => {
-    const m = make()
-    let allowed = false
-    m.protocols.handle('echo', () => {}, { maxPerPeer: 1, allow: () => allowed })
-    for (let i = 0; i < 5; i++) expect(await m.open()).toBeUndefined()
-    allowed = true
-    const first = await m.open()
-    expect(first).toBeDefined()
-    expect(await m.open()).toBeUndefined()
-    expect(await m.open('jamikit:echo', stranger)).toBeDefined() // `allow` said so
-    await m.clock.run(first?.close() ?? Promise.resolve())
-    await m.clock.settle()
-    expect(await m.open()).toBeDefined()
-  })
-
-  it('an `allow` that throws declines and holds no place', async () => {
-    const m = make()
-    let fails = true
-    m.protocols.handle('echo', () => {}, { maxPerPeer: 1, allow: () => { if (fails) throw new Error('no'); return true } })
-    await expect(m.open()).rejects.toThrow('no')
-    fails = false
-    expect(await m.open()).toBeDefined()
+  it('counts per device and protocol, gives a place back when a channel ends, was refused or `allow` threw', async () => {
+    const m = await connected()
+    let allow = (): boolean => false
+    m.protocols.handle('echo', () => {}, { maxPerPeer: 1, allow: () => allow() })
+    m.protocols.handle('other', () => {}, { maxPerPeer: 1, allow: () => true })
+    for (let i = 0; i < 5; i++) expect(await m.run(m.open())).toBe('ERR_CHANNEL_DECLINED')
+    allow = () => { throw new Error('no') }
+    for (let i = 0; i < 5; i++) expect(await m.run(m.open())).toBe('ERR_CHANNEL_DECLINED')
+    allow = () => true
+    const first = await m.run(m.open())
+    if (typeof first === 'string') throw new Error(first)
+    expect(await m.run(m.open())).toBe('ERR_CHANNEL_DECLINED')
+    for (const [from, name] of [[m.two, 'jamikit:echo'], [m.one, 'jamikit:other']] as const) expect(await m.run(m.open(from, name))).toMatchObject({ name })
+    await m.run(first.close())
+    await m.clock.advance(1000)
+    expect(await m.run(m.open())).toMatchObject({ name: 'jamikit:echo' })
   })
 })
 

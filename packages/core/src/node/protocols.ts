@@ -1,7 +1,7 @@
-// SDK protocols of an account: who may open a channel, how many at a time, and whose function gets it. docs/protocol/02 §4.4.
+// SDK protocols of an account: who may open a channel, how many at a time (the connections count), and whose function gets it. docs/protocol/02 §4.4.
 // Proof: node/protocols.test.ts.
 import { checkArgument, checkOptions, is } from '../base/arguments.ts'
-import { argumentError, JamiError, limitError } from '../base/errors.ts'
+import { argumentError, JamiError } from '../base/errors.ts'
 import type { Channel as WireChannel } from '../contracts/channel.ts'
 import type { ConnectionManager } from '../contracts/connection-manager.ts'
 import type { PeerIdentity } from '../contracts/identity.ts'
@@ -17,10 +17,6 @@ interface ProtocolHandler {
   readonly fn: (channel: Channel) => unknown
   readonly allow: 'contacts' | 'own-devices' | ((peer: { uri: AccountUri; device: DeviceId }) => boolean | Promise<boolean>)
   readonly maxPerPeer: number
-  /** Channels per device that are open; bounded by the links. */
-  readonly open: Map<DeviceId, number>
-  /** Those about which `allow` has not decided yet: they hold their place. */
-  readonly asking: Map<DeviceId, number>
 }
 
 export interface ProtocolsEnv {
@@ -36,7 +32,7 @@ export class Protocols implements Channels {
 
   constructor(env: ProtocolsEnv) {
     this.#env = env
-    env.connections.handle(PROTOCOL_SCHEME, { accept: (name, peer) => this.#accepts(name, peer), open: (channel) => this.#serve(channel) })
+    env.connections.handle(PROTOCOL_SCHEME, { accept: (name, peer) => this.#accepts(name, peer), limit: (name) => this.#limit(name), open: (channel) => this.#serve(channel) })
   }
 
   handle(protocol: string, fn: (channel: Channel) => unknown, options: Parameters<Channels['handle']>[2] = {}): () => void {
@@ -44,23 +40,23 @@ export class Protocols implements Channels {
     checkArgument('fn', fn, is.function)
     checkOptions(options, OPTIONS)
     if (this.#handlers.has(protocol)) throw argumentError('protocol', `${protocol}, which has a handler already`, 'one handler a protocol')
-    const handler: ProtocolHandler = { fn, allow: options.allow ?? 'contacts', maxPerPeer: options.maxPerPeer ?? MAX_CHANNELS_PER_PEER, open: new Map(), asking: new Map() }
+    const handler: ProtocolHandler = { fn, allow: options.allow ?? 'contacts', maxPerPeer: options.maxPerPeer ?? MAX_CHANNELS_PER_PEER }
     this.#handlers.set(protocol, handler)
     return () => {
       if (this.#handlers.get(protocol) === handler) this.#handlers.delete(protocol)
     }
   }
 
-  async #accepts(name: string, peer: PeerIdentity): Promise<boolean> {
+  #accepts(name: string, peer: PeerIdentity): boolean | Promise<boolean> {
     const handler = this.#handlers.get(protocolOf(name))
-    const device = peer.deviceId
-    if (!handler || count(handler.open, device) + count(handler.asking, device) >= handler.maxPerPeer) return false
-    change(handler.asking, device, 1)
-    try {
-      return await this.#allows(handler, peer)
-    } finally {
-      change(handler.asking, device, -1)
-    }
+    return handler !== undefined && this.#allows(handler, peer)
+  }
+
+  /** Counted by the connections, from the request on: a channel that `allow` has not decided on holds its place. */
+  #limit(name: string): { of: string; max: number } | undefined {
+    const protocol = protocolOf(name)
+    const handler = this.#handlers.get(protocol)
+    return handler && { of: protocol, max: handler.maxPerPeer }
   }
 
   #allows({ allow }: ProtocolHandler, peer: PeerIdentity): boolean | Promise<boolean> {
@@ -72,12 +68,7 @@ export class Protocols implements Channels {
 
   #serve(channel: WireChannel): void {
     const handler = this.#handlers.get(protocolOf(channel.name))
-    const device = channel.remote.deviceId
     if (!handler) return channel.abort(new JamiError('ERR_CHANNEL_DECLINED', 'the protocol has no handler any more', { details: { protocol: protocolOf(channel.name) } }))
-    // between the answer and now others may have come
-    if (count(handler.open, device) >= handler.maxPerPeer) return channel.abort(limitError(`channels of ${protocolOf(channel.name)} with device ${device}`, handler.maxPerPeer + 1, handler.maxPerPeer))
-    change(handler.open, device, 1)
-    void channel.closed.then(() => change(handler.open, device, -1))
     const stream = channelStream(channel)
     stream.on('error', (error) => this.#env.onError(error, `channel ${channel.name}`))
     void (async () => {
@@ -89,12 +80,4 @@ export class Protocols implements Channels {
       }
     })()
   }
-}
-
-const count = (map: ReadonlyMap<DeviceId, number>, device: DeviceId) => map.get(device) ?? 0
-
-function change(map: Map<DeviceId, number>, device: DeviceId, by: number): void {
-  const now = count(map, device) + by
-  if (now > 0) map.set(device, now)
-  else map.delete(device)
 }

@@ -24,12 +24,12 @@ export class FramedConnection extends Duplex {
   #pendingStun = 0 // bounded by MAX_PENDING_STUN
   bytesIn = 0
   bytesOut = 0
-  /** Of these, what the system has taken. */
-  bytesSent = 0
   /** Set by the owner when the other end has proved itself; data that comes before ends the connection. */
   verified = false
   /** Set by the owner before `read`; called with every STUN frame. */
   onStun: (frame: Uint8Array) => void = () => {}
+  /** Set by the owner: the system has taken a write, so the peer takes what we send. */
+  onSent: () => void = () => {}
 
   constructor(socket: StreamSocket) {
     super({ allowHalfOpen: false, readableHighWaterMark: READ_BYTES, writableHighWaterMark: BUFFER_BYTES })
@@ -120,7 +120,7 @@ export class FramedConnection extends Duplex {
   #send(frames: Uint8Array, done: (error?: Error | null) => void): void {
     this.bytesOut += frames.length
     this.socket.write(frames).then(() => {
-      this.bytesSent += frames.length
+      this.onSent()
       done()
     }, done)
   }

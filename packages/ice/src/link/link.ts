@@ -51,6 +51,8 @@ export class Link {
   #lastBytesIn = 0
   /** Handed to TLS and not taken yet, with what each write costs. */
   #unsentBytes = 0 // bounded by MAX_UNSENT_BYTES
+  /** When the system last took something of it. */
+  #takenMs = 0
   #reading = false
   #wasUsed = false
   #closed: Error | undefined
@@ -77,6 +79,9 @@ export class Link {
       resume: () => void (this.#reading && !this.#closed && socket.resume()),
       end: (channel) => this.#endUnread(channel as MuxChannel),
     })
+    connection.onSent = () => {
+      this.#takenMs = clock.now()
+    }
     socket.on('drain', () => {
       this.#sending?.cancel()
       this.#sending = undefined
@@ -99,19 +104,18 @@ export class Link {
     // only answers can pile up like this: data waits in its channel
     if (this.#unsentBytes > MAX_UNSENT_BYTES)
       void this.close(new JamiError('ERR_LIMIT', 'the peer asks without reading the answers', { details: { got: this.#unsentBytes, allowed: MAX_UNSENT_BYTES } }))
-    if (!room) this.#sending ??= this.#expectDrain()
+    if (!room) this.#sending ??= this.#expectDrain(this.#o.env.clock.now())
     return room
   }
 
-  /** As long as something waits, the peer must take some of it now and then. */
-  #expectDrain(): Timer {
-    const { env, connection } = this.#o
-    const before = connection.bytesSent
-    return env.clock.after(SEND_STALL_MS, () => {
+  /** As long as something waits, the peer must take some of it now and then: a look is due a minute after the last time it did. */
+  #expectDrain(sinceMs: number): Timer {
+    const { clock } = this.#o.env
+    return clock.after(sinceMs + SEND_STALL_MS - clock.now(), () => {
       this.#sending = undefined
       if (this.#closed || !this.#o.socket.writableNeedDrain) return
-      if (connection.bytesSent === before) void this.close(new JamiError('ERR_LINK_LOST', `the peer took nothing for ${SEND_STALL_MS} ms`))
-      else this.#sending = this.#expectDrain()
+      if (this.#takenMs <= sinceMs) void this.close(new JamiError('ERR_LINK_LOST', `the peer took nothing for ${SEND_STALL_MS} ms`))
+      else this.#sending = this.#expectDrain(this.#takenMs)
     })
   }
 

@@ -19,7 +19,7 @@ function fill(admission: Admission, kind: PeerClass, accounts: number, each: num
 }
 
 describe('admission', () => {
-  it.each(['own', 'contact', 'stranger'] as const)('%s: so many of one account, so many in all; who leaves makes room, once', (kind) => {
+  it.each(['own', 'contact', 'member', 'stranger'] as const)('%s: so many of one account, so many in all; who leaves makes room, once', (kind) => {
     const admission = new Admission()
     const { total, perAccount } = NEGOTIATIONS[kind]
     expect(fill(admission, kind, 1, 500).length).toBe(perAccount)
@@ -38,6 +38,8 @@ describe('admission', () => {
     const admission = new Admission()
     for (let i = 0; i < 100; i++) admission.look(0)
     fill(admission, 'stranger', 500, 10)
+    expect(admission.enter(peer(1), 'member', 0)).toBeDefined()
+    fill(admission, 'member', 500, 10)
     expect(admission.enter(peer(1), 'contact', 0)).toBeDefined()
     fill(admission, 'contact', 500, 100)
     expect(admission.enter(peer(1), 'own', 0)).toBeDefined()

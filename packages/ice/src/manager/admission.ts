@@ -12,7 +12,7 @@ export function classOf(policy: AccessPolicy, peer: PeerIdentity): PeerClass {
 
 export class Admission {
   readonly #active = new Map<string, number>() // by class, by class and account; bounded by NEGOTIATIONS
-  readonly #rates: Record<PeerClass, Map<string, { minute: number; count: number }>> = { own: new Map(), contact: new Map(), stranger: new Map() } // each bounded by MAX_COUNTED_DEVICES
+  readonly #rates: Record<PeerClass, Map<string, { minute: number; count: number }>> = { own: new Map(), contact: new Map(), member: new Map(), stranger: new Map() } // each bounded by MAX_COUNTED_DEVICES
   #lookups = 0
   #lookupMinute = { minute: 0, count: 0 }
 

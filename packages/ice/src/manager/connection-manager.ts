@@ -8,6 +8,7 @@ import { IceSession } from '../link/ice-session.ts'
 import { Link } from '../link/link.ts'
 import { secureLink, tlsContext } from '../link/tls-link.ts'
 import { type IceDescription, parseIceDescription, printIceDescription } from '../wire/ice-text.ts'
+import { BulkLinks } from './bulk-links.ts'
 import { ChannelRequests } from './channel-requests.ts'
 import { Dialler } from './dialler.ts'
 import { type Heard, Incoming } from './incoming.ts'
@@ -35,6 +36,7 @@ export class Manager implements ConnectionManager {
   readonly #requests: ChannelRequests
   readonly #incoming: Incoming
   readonly #dialler: Dialler
+  readonly #bulk: BulkLinks
   readonly #unique = new Map<string, Promise<Channel>>() // bounded by callers
   readonly #pending = new Set<Pending>() // bounded by callers
   #context: SecureContext | undefined
@@ -51,6 +53,7 @@ export class Manager implements ConnectionManager {
       cancellable: (device, signal, work) => this.#cancellable(device, signal, work),
       connect: (session, remote, peer, id, signal) => this.#connect(session, remote, peer, id, signal),
     })
+    this.#bulk = new BulkLinks({ clock: env.clock, tasks: this.#tasks, open: (device) => this.#links.open(device), dial: (device, wanted) => this.#dialler.besideLink(device, wanted) })
     this.#incoming = new Incoming(env, this.#tasks, {
       answered: (from, request) => this.#dialler.answered(from, request),
       negotiate: (peer, heard) => this.#cancellable(peer.deviceId, this.#tasks.signal, (signal) => this.#negotiate(peer, heard, signal)),
@@ -63,7 +66,10 @@ export class Manager implements ConnectionManager {
 
   start(): Promise<void> {
     this.#started ??= (async () => {
-      if (!this.#stopped) await this.#incoming.start()
+      if (this.#stopped) return
+      const families = [...new Set(this.#env.network.addresses().map(({ family }) => family))].sort()
+      this.#env.logger.info({ families }, families.length === 1 ? `links are made over IPv${families[0]} only: devices that have only the other one are out of reach` : families.length === 0 ? 'this machine has no address: no links for now' : 'links are made over IPv4 and IPv6')
+      await this.#incoming.start()
     })()
     return this.#started
   }
@@ -149,6 +155,7 @@ export class Manager implements ConnectionManager {
         if (options.existingLinkOnly) throw new JamiError('ERR_PEER_OFFLINE', `no link to device ${device}`)
         link = await this.#dialler.link(device, options, signal)
       }
+      if (options.bulk && !options.existingLinkOnly) link = await this.#bulk.link(link, options, signal)
       try {
         return await link.openChannel(name, signal)
       } catch (error) {

@@ -29,13 +29,16 @@ export interface DiallerHost {
   connect(session: IceSession, remote: IceDescription, peer: PeerIdentity, id: number, signal: AbortSignal): Promise<Link>
 }
 
-type Wanted = Pick<OpenChannelOptions, 'account' | 'connType'>
+type Wanted = Pick<OpenChannelOptions, 'account' | 'connType'> & {
+  /** A link beside the one that is there, which has this id: new channels of both sides keep to that one, as they use the lowest. */
+  readonly beside?: number
+}
 
 export class Dialler {
   readonly #env: ManagerEnv
   readonly #tasks: Tasks
   readonly #host: DiallerHost
-  readonly #connecting = new Map<DeviceId, Promise<Link>>() // bounded by callers
+  readonly #connecting = new Map<string, Promise<Link>>() // by device, and what it is for; bounded by callers
   readonly #waitingForLink = new Map<DeviceId, Set<(link: Link) => void>>() // bounded by callers
   readonly #answers = new Map<number, Waiting>() // bounded by #connecting
   readonly #refusals = new Map<DeviceId, Refusal>() // oldest first; bounded by MAX_COUNTED_DEVICES
@@ -81,6 +84,11 @@ export class Dialler {
     })
   }
 
+  /** A link beside the one with this id, whatever others there are. */
+  besideLink(device: DeviceId, wanted: Wanted & { beside: number }): Promise<Link> {
+    return this.#attempt(device, wanted)
+  }
+
   /** A link is up: whoever waits for one to this device has it. */
   linked(link: Link): void {
     for (const waiting of [...(this.#waitingForLink.get(link.peer.deviceId) ?? [])]) waiting(link)
@@ -113,24 +121,25 @@ export class Dialler {
   }
 
   #attempt(device: DeviceId, wanted: Wanted): Promise<Link> {
-    const running = this.#connecting.get(device)
+    const key = wanted.beside === undefined ? device : `${device} bulk`
+    const running = this.#connecting.get(key)
     if (running) return running
-    const attempt = this.#host.cancellable(device, this.#tasks.signal, (signal) => this.#request(device, wanted, signal)).finally(() => this.#connecting.delete(device))
+    const attempt = this.#host.cancellable(device, this.#tasks.signal, (signal) => this.#request(device, wanted, signal)).finally(() => this.#connecting.delete(key))
     attempt.catch(() => {})
-    this.#connecting.set(device, attempt)
+    this.#connecting.set(key, attempt)
     this.#tasks.run(`link to ${device}`, () => attempt.then(() => {}, () => {}))
     return attempt
   }
 
   /** We ask: ICE controlled, TLS server. */
-  async #request(device: DeviceId, { account, connType = '' }: Wanted, signal: AbortSignal): Promise<Link> {
+  async #request(device: DeviceId, { account, connType = '', beside = 0 }: Wanted, signal: AbortSignal): Promise<Link> {
     const { certificates, clock, random, policy, logger } = this.#env
     const peer = await certificates.find(device, { signal, ...(account ? { account } : {}) })
     if (!peer) throw new JamiError('ERR_PEER_OFFLINE', `no certificate of device ${device} is known or published`)
     if (!policy.allowsLink(peer)) throw new JamiError('ERR_PEER_REFUSED', `account ${peer.accountId} is not allowed to connect`)
     await this.#holdOff(device, signal)
     const session = new IceSession(this.#env, false)
-    const id = 1 + random.below(2 ** 53 - 1)
+    const id = beside + 1 + random.below(2 ** 53 - 1 - beside)
     const waiting: Waiting = { device, answer: deferred() }
     let answered = false
     try {

@@ -2,12 +2,13 @@
 import { silentLogger } from '@jamikit/core/base'
 import type { AccountUri, DeviceId, PeerIdentity } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
-import { MAX_LINKS_PER_ACCOUNT, MAX_LINKS_PER_DEVICE } from '../defaults.ts'
+import { MAX_LINKS_PER_ACCOUNT, MAX_LINKS_PER_DEVICE, MAX_LINKS_PER_MEMBER, MAX_MEMBER_LINKS } from '../defaults.ts'
 import type { Link } from '../link/link.ts'
 import { Links } from './links.ts'
 
-function table() {
-  const links = new Links({ allowsLink: () => true }, silentLogger)
+/** @param members accounts that are no contacts */
+function table(members: (account: string) => boolean = () => false) {
+  const links = new Links({ allowsLink: () => true, classOf: ({ accountId }) => (members(accountId) ? 'member' : 'contact') }, silentLogger)
   const told: string[] = []
   links.onLink(({ peer, up }) => told.push(`${up ? 'up' : 'down'} ${peer.deviceId}`))
   let made = 0
@@ -35,6 +36,22 @@ describe('links', () => {
     expect([t.links.of('greedy' as AccountUri).length, t.links.of('honest' as AccountUri).length, busy.isOpen, t.links.open('d199' as DeviceId).length]).toEqual([MAX_LINKS_PER_ACCOUNT, 1, true, 1])
     for (let i = 0; i < 20; i++) t.add('honest', 'h')
     expect([t.links.of('h' as DeviceId).length, t.links.all().length]).toEqual([MAX_LINKS_PER_DEVICE, MAX_LINKS_PER_ACCOUNT + MAX_LINKS_PER_DEVICE])
+  })
+
+  it('members who are no contacts have a share of their own: one of them so many, all of them so many, and contacts any number', () => {
+    const friends = new Set<string>()
+    const t = table((account) => account.startsWith('member') && !friends.has(account))
+    for (let d = 0; d < 50; d++) t.add('member greedy', `g${d}`)
+    expect(t.links.of('member greedy' as AccountUri)).toHaveLength(MAX_LINKS_PER_MEMBER)
+    for (let a = 0; a < 2 * MAX_MEMBER_LINKS; a++) t.add(`member ${a}`, `m${a}`)
+    expect(t.links.all()).toHaveLength(MAX_MEMBER_LINKS)
+    expect(t.links.of('member greedy' as AccountUri)).toHaveLength(1) // gave back what others needed
+    expect([t.links.of('member 0' as AccountUri).length, t.links.of(`member ${2 * MAX_MEMBER_LINKS - 1}` as AccountUri).length]).toEqual([1, 0]) // who is there stays
+    for (let a = 0; a < 300; a++) t.add(`contact ${a}`, `c${a}`)
+    expect(t.links.all()).toHaveLength(MAX_MEMBER_LINKS + 300)
+    friends.add('member 0') // a contact by now: its link counts there
+    t.add('member late', 'late')
+    expect(t.links.of('member late' as AccountUri)).toHaveLength(1)
   })
 
   it('new channels use the link with the lowest id; a new one probes the others', () => {

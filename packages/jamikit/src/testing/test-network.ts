@@ -1,6 +1,7 @@
 // jamikit/testing: real nodes on a network in memory, in virtual time, from a seed. No socket, no thread, no waiting.
 // Proof: test/test-network.test.ts, test/two-accounts*.test.ts.
 import { type Account, JamiError, type JamiNode, memoryStorage, silentLogger } from '@jamikit/core'
+import { argumentError, type Check, checkArgument, checkOptions, is, type Shape } from '@jamikit/core/base'
 import type { BaseEnv, Dht } from '@jamikit/core/contracts'
 import { ManualClock, SeededRandom, SimNetwork, testCrypto } from '@jamikit/core/testing'
 import { dht } from '@jamikit/dht'
@@ -49,7 +50,14 @@ export interface TestNetwork extends AsyncDisposable {
 }
 
 const HUB = 'hub'
+const RATE: Check = { allowed: 'a number from 0 to below 1', test: (value) => typeof value === 'number' && value >= 0 && value < 1 }
+const FAMILIES: Check = { allowed: "4, 6 or 'both'", test: (value) => value === 4 || value === 6 || value === 'both' }
+const SEED: Check = { allowed: 'a number or a text', test: (value) => typeof value === 'string' || Number.isFinite(value) }
+const OPTIONS: Shape = { seed: SEED, latencyMs: is.milliseconds, lossRate: RATE, families: FAMILIES }
+/** Name of an account or a host. */
+const NAME = is.text(1, 100)
 const DHT_PORT = 4222
+const ACCOUNT = is.with('an account', 'once', 'on', 'ready')
 /** Three keys each, of the throw-away ones in @jamikit/core/testing. */
 const MAX_ACCOUNTS = 16
 
@@ -58,6 +66,7 @@ const MAX_ACCOUNTS = 16
  * @example const net = await createTestNetwork({ seed: 1, latencyMs: 40, lossRate: 0.01 })
  */
 export async function createTestNetwork(options: TestNetworkOptions = {}): Promise<TestNetwork> {
+  checkOptions(options, OPTIONS)
   const { seed = 1, latencyMs = 10, lossRate = 0, families = 4 } = options
   const clock = new ManualClock()
   const random = new SeededRandom(seed)
@@ -71,7 +80,7 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
   const hosts = new Map<Account, { host: string; node: JamiNode }>() // bounded by MAX_ACCOUNTS
 
   async function createNode(nodeOptions: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string } = {}): Promise<JamiNode> {
-    const { host = `host-${nodes.size + 1}`, ...rest } = nodeOptions
+    const { host = `host-${nodes.size + 1}`, ...rest } = checkedNodeOptions(nodeOptions)
     const { logger: _, ...runtime } = envOf(host)
     const node = await clock.run(createJamiNode({ storage: memoryStorage(), ...rest, network: isolated(`${HUB}:${DHT_PORT}`), dht: { port: DHT_PORT }, runtime }))
     nodes.add(node)
@@ -83,6 +92,8 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
     network,
     createNode,
     async account(name) {
+      checkArgument('name', name, NAME)
+      if ([...hosts.values()].some(({ host }) => host === name)) throw argumentError('name', `${JSON.stringify(name)}, which has an account already`, 'one account a name')
       if (hosts.size >= MAX_ACCOUNTS)
         throw new JamiError('ERR_LIMIT', `accounts of one test network: got ${hosts.size + 1}, allowed ${MAX_ACCOUNTS}: each takes three of the ${3 * MAX_ACCOUNTS} RSA keys that ship with the kit; make another network`, {
           details: { what: 'accounts of one test network', got: hosts.size + 1, allowed: MAX_ACCOUNTS },
@@ -99,6 +110,8 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
       return known.node
     },
     async befriend(a, b) {
+      for (const [field, account] of [['a', a], ['b', b]] as const) checkArgument(field, account, ACCOUNT)
+      if (a.uri === b.uri) throw argumentError('b', 'the same account', 'another one')
       if (a.contacts.list().some(({ uri, confirmed }) => uri === b.uri && confirmed)) return
       const accepting = b.once('contact:request', { filter: ({ from }) => from.uri === a.uri }).then((request) => request.accept())
       const [conversation, accepted] = await clock.run(Promise.all([a.contacts.add(b.uri), accepting]))
@@ -106,17 +119,32 @@ export async function createTestNetwork(options: TestNetworkOptions = {}): Promi
       await clock.runUntil(joined)
     },
     partition(...groups) {
+      for (const group of groups) checkArgument('groups', group, { allowed: 'lists of accounts of this network', test: (value) => Array.isArray(value) && value.every((account) => hosts.has(account)) })
       const named = groups.map((group) => group.map((account) => hosts.get(account)?.host).filter((host) => host !== undefined))
       named.at(-1)?.push(HUB)
       network.partition(...named)
     },
     heal: () => network.heal(),
-    advance: (ms) => clock.advance(ms),
-    run: (work, limitMs) => clock.run(work, limitMs),
+    async advance(ms) {
+      checkArgument('ms', ms, is.milliseconds)
+      await clock.advance(ms)
+    },
+    async run(work, limitMs) {
+      checkArgument('work', work, { allowed: 'a promise', test: (value) => typeof (value as PromiseLike<unknown> | undefined)?.then === 'function' })
+      checkArgument('limitMs', limitMs ?? 0, is.milliseconds)
+      return clock.run(work, limitMs)
+    },
     settle: () => clock.settle(),
     async [Symbol.asyncDispose]() {
       await clock.run(Promise.all([...nodes].map((node) => node.close({ graceMs: 0 }))))
       await clock.run(hub.stop())
     },
   }
+}
+
+function checkedNodeOptions(options: Omit<NodeOptions, 'network' | 'runtime'> & { host?: string }) {
+  if (options === null || typeof options !== 'object') throw argumentError('options', String(options), 'options')
+  for (const name of ['network', 'runtime', 'dht']) if (name in options) throw argumentError(name, 'one', 'none: the test network gives it')
+  if (options.host !== undefined) checkArgument('host', options.host, NAME)
+  return options // the rest: createJamiNode()
 }

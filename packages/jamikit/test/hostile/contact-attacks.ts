@@ -51,10 +51,10 @@ async function pretext(h: HostileContact, story: Story): Promise<{ head: Oid; en
   return { head, entries }
 }
 
-async function feedEntries(h: HostileContact, make: () => Uint8Array[], settleMs?: number): Promise<void> {
+async function feedEntries(h: HostileContact, make: () => Uint8Array[], settleMs?: number): Promise<string> {
   const story = await h.conversation()
   const { head, entries } = await pretext(h, story)
-  await h.feed(story, head, rawPack([...entries, ...make()]), settleMs)
+  return h.feed(story, head, rawPack([...entries, ...make()]), settleMs)
 }
 
 const band = (data: Uint8Array): Uint8Array => pkt(concatBytes(Uint8Array.of(1), data))
@@ -110,7 +110,7 @@ export const historyAttacks: readonly Contact[] = [
       const story = await h.conversation()
       const { root, objects } = nestedTrees(1000, 7)
       const { head, object } = await commitOver(h, story, root, true)
-      await h.feed(story, head, encodePack([object, ...objects]))
+      return h.feed(story, head, encodePack([object, ...objects]))
     },
   },
   {
@@ -126,24 +126,25 @@ export const historyAttacks: readonly Contact[] = [
   {
     name: 'versions of a large profile, and all of them wanted', async run(h) {
       const story = await h.conversation()
+      const verdicts: string[] = []
       for (let round = 0; round < 2; round++) {
         const known = new Set(story.objects.keys())
         for (let i = 0; i < (FULL ? 25 : 6); i++)
           await story.tell({ author: h.identity, type: 'application/update-profile', fields: {}, edits: { 'profile.vcf': `${round} ${i} `.padEnd(7_900_000, 'v') }, timeS: Math.floor(Date.now() / 1000) })
-        await h.feed(story, story.head, encodePack(since(story, known)), 1500, 40_000)
+        verdicts.push(await h.feed(story, story.head, encodePack(since(story, known)), 1500, 40_000))
       }
       const begun = story.objects.size
       const again = new Story()
       Object.defineProperty(again, 'id', { value: story.id })
       await h.pull(again)
-      return { objects: begun, served: again.objects.size }
+      return { verdicts, objects: begun, served: again.objects.size }
     },
   },
   {
     name: 'empty packets of the side-band', async run(h) {
       const story = await h.conversation()
       const { head } = await pretext(h, story)
-      await h.feed(story, head, (write) => flood(write, band(new Uint8Array(0)), FULL ? 39e6 : 4e6))
+      return h.feed(story, head, (write) => flood(write, band(new Uint8Array(0)), FULL ? 39e6 : 4e6))
     },
   },
   {
@@ -151,7 +152,7 @@ export const historyAttacks: readonly Contact[] = [
       const story = await h.conversation()
       const { head, entries } = await pretext(h, story)
       const pack = rawPack([...entries, ...Array.from({ length: 100 }, (_, n) => entry({ type: 'blob', data: Buffer.alloc(200_000, String(n)) }))])
-      await h.feed(story, head, async (write) => {
+      return h.feed(story, head, async (write) => {
         for (let at = 0; at < pack.length; at += 8000) await write(concatBytes(...Array.from(pack.subarray(at, at + 8000), (byte) => band(Uint8Array.of(byte)))))
         await flood(write, band(Uint8Array.of(0)), FULL ? 20e6 : 2e6)
         await write(FLUSH)
@@ -191,7 +192,7 @@ export const historyAttacks: readonly Contact[] = [
     name: 'as many objects as may be', async run(h) {
       const story = await h.conversation()
       const { head, entries } = await pretext(h, story)
-      await h.feed(story, head, manyObjects(99_000, entries), 2000, 30_000)
+      return h.feed(story, head, manyObjects(99_000, entries), 2000, 30_000)
     },
   },
   { name: 'a zip bomb that declares 8 MB', run: (h) => feedEntries(h, () => [rawEntry(3, 8 << 20, new Uint8Array(0), zeros(500))]) },

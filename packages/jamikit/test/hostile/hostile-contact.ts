@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import { silentLogger } from '@jamikit/core/base'
 import { concatBytes } from '@jamikit/core/codec'
-import type { BaseEnv, Channel, ConnectionManager, ConversationId, ConversationsModule, Crypto, DeviceId, Dht, Network } from '@jamikit/core/contracts'
+import type { BaseEnv, Channel, ConnectionManager, ConversationId, ConversationsModule, Crypto, DeviceId, DeviceIdentity, Dht, Network } from '@jamikit/core/contracts'
 import { nodeCrypto } from '@jamikit/core/crypto'
 import { spareKey } from '@jamikit/core/testing'
 import { dht } from '@jamikit/dht'
@@ -20,15 +20,15 @@ import { GitStream } from '../../../swarm/src/sync/git-stream.ts'
 import { FLUSH, pkt, pktText } from '../../../swarm/src/sync/pkt-line.ts'
 import { memoryFiles } from '../../../swarm/test/memory.ts'
 import { encodePack } from '../../../swarm/test/packs.ts'
-import { Story } from '../../../swarm/test/story.ts'
-import { type Arena, until, wait } from './arena.ts'
+import { START_S, Story } from '../../../swarm/test/story.ts'
+import { type Arena, FULL, until, wait } from './arena.ts'
 
 type ConversationsEnv = Parameters<ConversationsModule>[0]
 
 /** What the git server gives for a conversation. */
 export interface Served {
   head: Oid
-  /** Everything after the NAK; the channel is ended after it. */
+  /** Everything after the NAK; of what is fed once, the channel is ended after it. */
   send: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>
 }
 
@@ -48,6 +48,7 @@ export class HostileContact {
   readonly asked = new Map<Oid, number>()
   readonly #raw: RawPeer[] = []
   victimDevice = '' as DeviceId
+  #stories = 0
   /** A long one that the node has. */
   history: (Story & { id: Oid }) | undefined
 
@@ -129,7 +130,7 @@ export class HostileContact {
 
   /** A conversation of the two that the node has joined; the story knows everything of it. */
   async conversation(): Promise<Story & { id: Oid }> {
-    const story = await Story.oneToOne(this.identity, { ...this.identity, accountId: this.arena.victimUri as never })
+    const story = await Story.oneToOne(this.identity, { ...this.identity, accountId: this.arena.victimUri as never }, START_S + 1000 * ++this.#stories)
     const { id } = story
     this.serve(id, story.head, encodePack([...story.objects.values()]))
     await this.tell(MIME.invitation, printInvitation(id as ConversationId, 0, Date.now()))
@@ -175,27 +176,42 @@ export class HostileContact {
     return this.tell(MIME.commit, printCommitNotice({ conversation: id as ConversationId, commit: head as never, device: this.identity.deviceId }))
   }
 
-  /** Serves a head, announces it, and waits until the node has asked for it and has been silent about it for a moment. */
-  async feed(story: Story & { id: Oid }, head: Oid, what: Uint8Array | Served['send'], settleMs = 300, limitMs = 20_000): Promise<void> {
+  /**
+   * Serves a head once, announces it until the node asks for it, and waits until the node has it or has said why not.
+   * @returns `taken` or the code of why not. What the node holds off, because it refused something of us before, is announced again when it says that it takes it.
+   */
+  async feed(story: Story & { id: Oid }, head: Oid, what: Uint8Array | Served['send'], settleMs = 300, limitMs = 20_000): Promise<string> {
+    const { arena } = this
     let over = false
+    arena.forgetFetches(story.id)
     this.serve(story.id, head, async (write) => {
       try {
         await (typeof what === 'function' ? what(write) : sendBand(write, what))
       } finally {
         over = true
+        this.#served.delete(story.id)
       }
     })
     let due = 0
-    await until('the node takes what it was announced', async () => {
-      if (!over && performance.now() > due) {
-        due = performance.now() + 1000
+    for (let begun = performance.now(); !over; await wait(20)) {
+      const now = performance.now()
+      const { heldUntilMs } = arena.fetches(story.id)
+      if (now < heldUntilMs) begun = now
+      else if (now - begun > limitMs) throw new Error(`not within ${limitMs} ms: the node takes what it was announced; ${this.asked.get(head) ?? 0} packs asked for, ${this.unsaid} announcements did not leave`)
+      else if (now > due) {
+        due = now + 1000
         if (!(await this.announce(story.id, head))) this.unsaid++
       }
-      return over
-    }, limitMs).catch((error: unknown) => {
-      throw new Error(`${String(error)}; ${this.asked.get(head) ?? 0} packs asked for, ${this.unsaid} announcements did not leave`)
-    })
+    }
+    let verdict = ''
+    await until('a verdict of the node on what it took', async () => {
+      verdict = arena.fetches(story.id).failed ?? 'taken'
+      if (verdict !== 'taken') return true
+      const { heads } = await arena.victim.ask<{ heads: [string, string][] }>('state')
+      return heads.some(([id, its]) => id === story.id.slice(0, 8) && its === head.slice(0, 8))
+    }, FULL ? 600_000 : 3 * limitMs) // how long it thinks is not what is measured: others are served meanwhile
     await wait(settleMs)
+    return verdict
   }
 
   async #serve(channel: Channel): Promise<void> {
@@ -213,6 +229,7 @@ export class HostileContact {
         this.asked.set(served.head, (this.asked.get(served.head) ?? 0) + 1)
         await channel.write(pkt('NAK\n'))
         await served.send((bytes) => channel.write(bytes))
+        if (!this.serves(channel.name.slice(-40))) return void (await channel.close())
       }
     }
   }
@@ -220,8 +237,8 @@ export class HostileContact {
   // ---------------------------------------------------------------- links
 
   /** A link of its own, below the multiplexer: TLS is up, nothing else was said, and nothing is read. */
-  async bareLink(): Promise<{ socket: TLSSocket; connection: FramedConnection; over: Promise<string> }> {
-    const raw = new RawPeer({ env: () => this.base } as never, this.identity, this.dht)
+  async bareLink(identity: DeviceIdentity = this.identity): Promise<{ socket: TLSSocket; connection: FramedConnection; over: Promise<string> }> {
+    const raw = new RawPeer({ env: () => this.base } as never, identity, this.dht)
     this.#raw.push(raw)
     const victim = await this.env.certificates.get(this.victimDevice)
     if (!victim) throw new Error('the certificate of the node is not here')

@@ -1,7 +1,9 @@
 // What a contact can do on its links, and with small messages, by name. Sizes by JAMIKIT_SIM.
 import { concatBytes } from '@jamikit/core/codec'
 import type { Channel, ConversationId, DhtPut } from '@jamikit/core/contracts'
-import { inboxKey, peerKey, shortIdOf } from '@jamikit/core/identity'
+import { accountUriOf, inboxKey, parseCertificate, peerKey, shortIdOf } from '@jamikit/core/identity'
+import { spareKey } from '@jamikit/core/testing'
+import { forge } from '../../../core/test/forge.ts'
 import { encodeMessageFrame } from '../../../core/src/account/message-wire.ts'
 import { encodeTrustRequest, TRUST_REQUEST_TYPE } from '../../../core/src/account/trust-request-wire.ts'
 import { BINDING_REQUEST, encodeStun } from '../../../ice/src/wire/stun.ts'
@@ -54,6 +56,19 @@ export const linkAttacks: readonly Contact[] = [
       await h.feed(story, story.head, encodePack([...story.objects].filter(([oid]) => !known.has(oid)).map(([, object]) => object)), FULL ? 60_000 : 3000, 60_000)
       h.history = story
       return { commits: story.objects.size }
+    },
+  },
+  {
+    name: 'messages of a hundred thousand values', async run(h) {
+      const { history: story } = h
+      if (!story) return 'no history'
+      const known = new Set(story.objects.keys())
+      const values = Array.from({ length: 95_000 }, (_, i) => `,"${i.toString(36)}":""`).join('')
+      const [before, count] = [story.head, FULL ? 100 : 12]
+      for (let i = 0; i < count; i++) await story.tell({ author: h.identity, message: `{"type":"text/plain","body":"${i}"${values}}`, timeS: Math.floor(Date.now() / 1000) })
+      const verdict = await h.feed(story, story.head, encodePack([...story.objects].filter(([oid]) => !known.has(oid)).map(([, object]) => object)), 500, 60_000)
+      if (verdict !== 'taken') story.head = before
+      return verdict
     },
   },
   {
@@ -256,6 +271,31 @@ export const linkAttacks: readonly Contact[] = [
       await h.feed(story, head, encodePack([...story.objects].filter(([oid]) => !known.has(oid)).map(([, object]) => object)), 1000)
       const taken = await h.pull(Object.assign(story, { head: before }))
       return { taken: taken === head }
+    },
+  },
+  {
+    name: 'a CA of path length 0 above an account that is a CA', async run(h) {
+      const keys = Array.from({ length: 12 }, (_, i) => spareKey(i))
+      const account = keys.find(({ publicKey }) => accountUriOf(publicKey) === h.identity.accountId)
+      const root = keys.find(({ publicKey }) => accountUriOf(publicKey) !== h.identity.accountId)
+      if (!account || !root) throw new Error('the key of the account is not in the pool')
+      const out: Record<string, string> = {}
+      for (const pathLength of [1, 0]) {
+        const dates = { notBeforeMs: Date.now() - 86_400_000, notAfterMs: Date.now() + 86_400_000 }
+        const chain = [
+          forge({ ...dates, subject: h.identity.privateKey, signer: account, cn: 'Jami device', issuerCn: 'Jami' }),
+          forge({ ...dates, subject: account, signer: root, cn: 'Jami', issuerCn: 'Jami CA', ca: true, keyUsage: 0x06 }),
+          forge({ ...dates, subject: root, signer: root, cn: 'Jami CA', issuerCn: 'Jami CA', ca: true, keyUsage: 0x06, pathLength }),
+        ].map(parseCertificate)
+        const link = await h.bareLink({ ...h.identity, chain: chain as never }).catch((error: Error) => ({ error }))
+        if ('error' in link) out[pathLength] = 'refused'
+        else {
+          out[pathLength] = await Promise.race([link.over.then(() => 'refused'), wait(1500).then(() => 'taken')])
+          link.socket.destroy()
+        }
+      }
+      if (out[1] !== 'taken' || out[0] !== 'refused') throw new Error(`by path length: ${JSON.stringify(out)}`)
+      return out
     },
   },
   {

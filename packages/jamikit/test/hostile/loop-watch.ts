@@ -9,31 +9,40 @@ const MAX_SAMPLES = 6000
 /** An instant that all processes of this machine agree on. */
 export const nowMs = (): number => Number(process.hrtime.bigint() / 1000n) / 1000
 
-/** How long the main thread was ready and had no processor, up to now; 0 where nobody counts it. */
-function waitedMs(): number {
+/** How long the main thread had a processor, and was ready and had none, up to now; NaN and 0 where nobody counts it. */
+function scheduled(): { ranMs: number; waitedMs: number } {
   try {
-    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6
+    const [ran, waited] = readFileSync('/proc/self/schedstat', 'latin1').split(' ').map(Number)
+    return { ranMs: (ran ?? 0) / 1e6, waitedMs: (waited ?? 0) / 1e6 }
   } catch {
-    return 0
+    return { ranMs: Number.NaN, waitedMs: 0 }
   }
+}
+
+interface Sample {
+  readonly atMs: number
+  readonly ranMs: number
+  readonly waitedMs: number
 }
 
 export class LoopWatch {
   /** The longest time between two turns, beyond what the timer asked for. */
   worstMs = 0
-  readonly #samples: { atMs: number; waitedMs: number }[] = [] // bounded by MAX_SAMPLES
-  #last = { atMs: nowMs(), waitedMs: waitedMs() }
+  readonly #samples: Sample[] = [] // bounded by MAX_SAMPLES
+  #last: Sample = { atMs: nowMs(), ...scheduled() }
 
   start(): void {
     this.reset()
     setInterval(() => {
       const [before, sample] = [this.#last, this.#sample()]
-      this.worstMs = Math.max(this.worstMs, sample.atMs - before.atMs - TICK_MS - (sample.waitedMs - before.waitedMs))
+      const [ran, passed] = [sample.ranMs - before.ranMs, sample.atMs - before.atMs - TICK_MS - (sample.waitedMs - before.waitedMs)]
+      // what it neither ran nor was ready: it waits for threads of the garbage collector, which others keep from running
+      this.worstMs = Math.max(this.worstMs, Number.isNaN(ran) ? passed : Math.min(ran, passed))
     }, TICK_MS)
   }
 
-  #sample(): { atMs: number; waitedMs: number } {
-    this.#last = { atMs: nowMs(), waitedMs: waitedMs() }
+  #sample(): Sample {
+    this.#last = { atMs: nowMs(), ...scheduled() }
     this.#samples.push(this.#last)
     if (this.#samples.length > MAX_SAMPLES) this.#samples.splice(0, MAX_SAMPLES / 2)
     return this.#last

@@ -3,8 +3,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { nodeCrypto } from '@jamikit/core/crypto'
-import type { Crypto, Dht, Network } from '@jamikit/core/contracts'
-import { silentLogger } from '@jamikit/core/base'
+import type { Crypto, Dht, Log, Logger, LogLevel, Network } from '@jamikit/core/contracts'
+import { lineLogger, silentLogger } from '@jamikit/core/base'
 import { spareKey } from '@jamikit/core/testing'
 import { dht } from '@jamikit/dht'
 import { type Account, type Conversation, createJamiNode, isolated, type JamiNode } from 'jamikit'
@@ -13,6 +13,8 @@ import { LoopWatch, nowMs } from './loop-watch.ts'
 
 const [role = 'victim', profile = '', hubAddress = '', firstKey = '0', level = 'silent'] = process.argv.slice(2)
 
+/** Keys of the pool that no account of these processes has. */
+const SPARE_KEY = 9
 let nextKey = Number(firstKey)
 const network: Network = { ...nodeNetwork(), addresses: () => [{ host: '127.0.0.1', family: 4 }] }
 /** Keys of the pool: nobody waits for RSA-4096. */
@@ -20,6 +22,17 @@ const crypto: Crypto = { ...nodeCrypto(), generateKey: async () => spareKey(next
 const runtime = { clock: systemClock(), random: nodeRandom(), crypto, network }
 
 const say = (line: Record<string, unknown>) => void process.stdout.write(`${JSON.stringify(line)}\n`)
+
+/** What the node says of its fetches and of its profile: who attacks it waits for that, not for a time. */
+const TOLD = new Set(['not fetched: what this device sent was refused', 'what a peer sent was refused', 'a fetch failed', 'storage'])
+function watched(inner: Logger): Logger {
+  const at = (write: Log): Log => (fields, message) => {
+    const { conversation, waitMs, err } = fields as { conversation?: string; waitMs?: number; err?: Error & { code?: string } }
+    if (message && TOLD.has(message)) say({ event: 'told', what: message, conversation, waitMs, code: err?.code, error: err?.message })
+    write(fields, message)
+  }
+  return { trace: inner.trace, debug: at(inner.debug), info: inner.info, warn: at(inner.warn), error: at(inner.error), child: (more) => watched(inner.child(more)) }
+}
 
 const loop = new LoopWatch()
 const delay = monitorEventLoopDelay({ resolution: 5 })
@@ -49,7 +62,7 @@ async function start(): Promise<Record<string, unknown>> {
   const startedMs = nowMs()
   let own: Dht | undefined
   node = await createJamiNode({
-    storage: profile, network: isolated(hub), runtime, logger: level as 'silent',
+    storage: profile, network: isolated(hub), runtime, logger: watched(lineLogger(level as LogLevel, (line) => process.stderr.write(`${line}\n`))),
     modules: {
       dht: (env) => {
         own = dht()(env)
@@ -120,6 +133,14 @@ const commands: Record<string, (line: { uri?: string; everyMs?: number; fromMs?:
   },
   counts: () => ({ blocked, links: node.accounts.list().length }),
   state: () => ({ contacts: account.contacts.list().map(({ uri, confirmed }) => ({ uri, confirmed })), conversations: account.conversations.list().length, heads: account.conversations.list().map((c) => [c.id.slice(0, 8), c.head?.slice(0, 8), c.ready]), requests: account.contacts.requests().length, dht: node.dht.status().ipv4 }),
+  /** Another account, removed again. Gives what to look for in the profile: a line from the middle of each of its keys, and of the keys of the account that stays. */
+  spare: async () => {
+    const lineOf = (i: number) => spareKey(i).pem.split('\n')[8]
+    const own = Array.from({ length: 3 }, (_, i) => lineOf(Number(firstKey) + i))
+    const before = (nextKey = SPARE_KEY)
+    await node.accounts.remove(await node.accounts.open('spare', { displayName: 'spare' }))
+    return { own, removed: Array.from({ length: nextKey - before }, (_, i) => lineOf(before + i)) }
+  },
   end: async () => {
     await node.close({ graceMs: 0 })
     setImmediate(() => process.exit(0))

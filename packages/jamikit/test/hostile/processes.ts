@@ -55,6 +55,10 @@ export class PeerProcess {
     })
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
   up(): Promise<Up> {
     return this.#up
   }

@@ -8,6 +8,7 @@ import { TEST_IDENTITIES, testIdentity } from '@jamikit/core/testing'
 import { CERTIFICATE_TYPE } from '../../../core/src/account/certificate-directory.ts'
 import { encodeTrustRequest, TRUST_REQUEST_TYPE } from '../../../core/src/account/trust-request-wire.ts'
 import { encodePeerRequest, USER_TYPE } from '../../../ice/src/wire/peer-request.ts'
+import { encodeMessage } from '../../../dht/src/wire/message.ts'
 import { encodeBody, encodeContent, type ValueBody } from '../../../dht/src/wire/value.ts'
 import { type Attack, FULL, wait } from './arena.ts'
 import { clear, rate, sealed, type Stranger } from './stranger.ts'
@@ -184,6 +185,38 @@ export const strangerAttacks: readonly Stranges[] = [
       reader.send('get', { h: key })
       await wait(500)
       return { asked, drawn: reader.receivedBytes }
+    },
+  },
+  {
+    name: 'values in pieces that never end', async run(s) {
+      const sources = await s.sources(40)
+      for (const source of sources) await source.token()
+      await rate(400, SECONDS, async (i) => {
+        const source = sources[i % 40]
+        if (!source) return
+        const token = await source.token()
+        const { datagrams } = source.datagrams('put', { h: s.randomKey(), values: [clear(BigInt(i + 1), new Uint8Array(60_000))], token })
+        source.throw(datagrams.slice(0, -1))
+      })
+    },
+  },
+  {
+    name: 'answers that nobody asked for', async run(s) {
+      const sources = await s.sources(40)
+      await rate(6000, SECONDS, (i) => {
+        const source = sources[i % 40]
+        source?.throw(encodeMessage({ kind: 'reply', tid: i, network: 0, client: false, args: { id: s.randomKey(), sa: Uint8Array.of(9, 9, 9, 9), token: Uint8Array.of(1), values: [clear(1n, new Uint8Array(400))] } }))
+      })
+    },
+  },
+  {
+    name: 'garbage, and maps that lie about their length', async run(s) {
+      const sources = await s.sources(40)
+      await rate(6000, SECONDS, (i) => {
+        const bytes = new Uint8Array(randomBytes(1 + (i % 1400)))
+        bytes.set([[0xdf, 0xff, 0xff, 0xff, 0xff], [0xdd, 0x7f, 0xff, 0xff, 0xff], [0xc6, 0xff, 0xff, 0xff, 0xff], [0x81, 0xa1, 0x61], [0x91, 0x91, 0x91, 0x91]][i % 5]?.slice(0, bytes.length) ?? [])
+        sources[i % 40]?.throw([bytes])
+      })
     },
   },
   {

@@ -63,6 +63,11 @@ export class Source {
     for (const datagram of this.datagrams(name, args).datagrams) this.#socket.send(datagram, this.#to, '127.0.0.1')
   }
 
+  /** As they are. */
+  throw(datagrams: readonly Uint8Array[]): void {
+    for (const datagram of datagrams) this.#socket.send(datagram, this.#to, '127.0.0.1')
+  }
+
   async ask(name: RequestName, args: Partial<Arguments>, limitMs = 1000): Promise<DhtMessage | undefined> {
     const { tid, datagrams } = this.datagrams(name, args)
     const answered = new Promise<DhtMessage>((resolve) => this.#waiting.set(tid, resolve))

@@ -10,6 +10,8 @@ export interface CloningEnv {
   readonly registry: Registry
   readonly tasks: Tasks
   readonly directory: DeviceDirectory
+  /** Devices of an account that have a link. */
+  readonly connected: (account: AccountUri) => readonly DeviceId[]
   readonly logger: Logger
   /** Fetches, validates and keeps it. */
   readonly clone: (pending: Pending, device: DeviceId) => Promise<{ conversation: Conversation; from: AccountUri; head: string }>
@@ -27,11 +29,11 @@ export class Cloning {
 
   /** Tries every device of the inviter, and again later. */
   round(pending: Pending): void {
-    const { registry, tasks, directory, logger } = this.#env
+    const { registry, tasks, directory, connected, logger } = this.#env
     pending.retry?.cancel()
     if (pending.failures >= MAX_VALIDATION_FAILURES) return
     tasks.run(`clone of ${pending.id}`, async (signal) => {
-      const attempts: Promise<void>[] = []
+      const attempts: Promise<void>[] = connected(pending.from).map((device) => this.from(pending, device))
       try {
         for await (const device of directory.devicesOf(pending.from, { signal })) attempts.push(this.from(pending, device))
       } catch (error) {
@@ -60,7 +62,7 @@ export class Cloning {
       const error = JamiError.from(caught)
       logger.warn({ device, conversation: id, err: error }, 'a clone failed')
       if (['ERR_REPO_INVALID', 'ERR_NOT_MEMBER', 'ERR_LIMIT'].includes(error.code) && ++pending.failures >= MAX_VALIDATION_FAILURES)
-        onProblem(id, new JamiError('ERR_REPO_INVALID', `conversation ${id} failed validation ${pending.failures} times and is not tried again before the next start: ${error.message}`, { cause: error, details: { ...error.details, conversation: id } }))
+        onProblem(id, new JamiError('ERR_REPO_INVALID', `conversation ${id} failed validation ${pending.failures} times and is not tried again before the next start, or until it is accepted again: ${error.message}`, { cause: error, details: { ...error.details, conversation: id, failures: pending.failures } }))
       else if (error.code.startsWith('ERR_STORAGE')) onProblem(id, error)
     } finally {
       busy.delete(device)

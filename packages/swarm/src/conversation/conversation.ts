@@ -1,55 +1,40 @@
 // One conversation on this device: its history, its members, who has what, what the program has handled. Whatever changes the history goes
-// through one queue; validation of what peers send does not. docs/protocol/04 §1.6, §3, §4.6, §5.6. Proof: conversation/conversation.test.ts.
+// through one queue; validation of what peers send does not. docs/protocol/04 §1.3, §1.6, §3, §4.6, §5.6, §8.1. Proof: conversation/conversation.test.ts,
+// conversation/membership.test.ts.
 import { JamiError } from '@jamikit/core/base'
-import { fromUtf8 } from '@jamikit/core/codec'
 import type {
-  AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
+  AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceId, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
 } from '@jamikit/core/contracts'
 import { type CommitBody, parseBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
-import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
+import { type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
 import type { ObjectCache } from '../repo/object-cache.ts'
 import { Repository } from '../repo/repository.ts'
+import { paths } from '../repo/tree-paths.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
 import { authorIn } from '../validation/author.ts'
 import { readInitial } from '../validation/rules/initial.ts'
 import { Turns } from '../repo/turns.ts'
 import { validateHistory } from '../validation/validate-history.ts'
+import { mayJoin } from './admission.ts'
+import { Card, readCard } from './card.ts'
+import type { Change, ConversationEnv } from './conversation-env.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { type Member, Members } from './members.ts'
-import { bestBases, joints, mergeTrees, unknownOf } from './merging.ts'
+import { introducing, joining, leaving, type Plan } from './membership.ts'
+import { bestBases, diverges, joints, mergeTrees, unknownOf } from './merging.ts'
+import { range, type HistoryRange } from './paging.ts'
+import type { ProfileCard } from './profile-card.ts'
+import { quotaError } from './quota.ts'
 import { entryOf } from './reading.ts'
+import { checkReferences } from './references.ts'
 import { SentKeys } from './sent-keys.ts'
 import { type Draft, emptyFile, Writer } from './writer.ts'
 
-export interface ConversationEnv extends Pick<BaseEnv, 'clock' | 'random' | 'crypto' | 'logger'> {
-  readonly identity: DeviceIdentity
-  readonly displayName: () => string
-  readonly storage: Storage
-  readonly files: FileTree
-  /** Prefix of this conversation's records. */
-  readonly prefix: string
-  /** Objects of all conversations that were read lately. */
-  readonly cache: ObjectCache
-  /** What is wrong with what is kept. */
-  readonly onProblem: (error: JamiError) => void
-}
-
-export interface Change {
-  /** New on main, parents first. */
-  readonly commits: readonly CommitInfo[]
-  readonly head: Oid
-}
+export type { Change, ConversationEnv } from './conversation-env.ts'
 
 type Seed = Pick<ConversationEnv, 'clock' | 'crypto' | 'identity' | 'displayName'>
-
-export interface HistoryRange {
-  readonly before?: MessageId
-  readonly after?: MessageId
-  readonly order?: 'newest' | 'oldest'
-  readonly limit?: number
-}
 
 /** A character of a text costs as much as so many bytes that are only inflated. */
 const TEXT_COST = 4
@@ -59,6 +44,7 @@ export class Conversation {
   readonly #env: ConversationEnv
   readonly #repo: Repository
   readonly #members: Members
+  readonly #card: Card
   readonly #marks: Marks
   readonly #handled: Handled
   readonly #keys: SentKeys
@@ -75,6 +61,7 @@ export class Conversation {
     this.id = id
     this.#repo = repo
     this.#members = new Members(repo)
+    this.#card = new Card(repo)
     this.#marks = new Marks({ clock, history: repo, storage, prefix: `${prefix}/marks/`, own: identity.accountId })
     this.#handled = new Handled({ clock, history: repo, storage, key: `${prefix}/handled`, own: identity.accountId })
     this.#keys = new SentKeys(files)
@@ -82,12 +69,12 @@ export class Conversation {
     this.#turns = new Turns(env.clock)
   }
 
-  /** A new 1:1 conversation; on disk when it resolves. @param notBeforeS time of its first commit, at least */
-  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri, notBeforeS = 0): Promise<Conversation> {
+  /** A new conversation: a 1:1 with `peer`, or a group of us alone; on disk when it resolves. @param notBeforeS time of its first commit, at least */
+  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri | undefined, notBeforeS = 0): Promise<Conversation> {
     const writer = new Writer(seed)
-    const first = await writer.first({ type: 'initial', fields: { mode: '0', invited: peer } }, new Map<string, GitObject>([
-      [`admins/${writer.me}.crt`, writer.accountFile()], [writer.devicePath, writer.deviceFile()], [`invited/${peer}`, emptyFile()],
-    ]), notBeforeS)
+    const files = new Map<string, GitObject>([[paths.admin(writer.me), writer.accountFile()], [writer.devicePath, writer.deviceFile()]])
+    if (peer !== undefined) files.set(paths.invited(peer), emptyFile())
+    const first = await writer.first({ type: 'initial', fields: peer === undefined ? { mode: '2' } : { mode: '0', invited: peer } }, files, notBeforeS)
     const id = first.commit.oid as ConversationId
     return Conversation.#make(env(id), id, { commits: [first.commit], objects: first.objects, head: id })
   }
@@ -103,20 +90,14 @@ export class Conversation {
   }
 
   /**
-   * A clone: every commit is validated before anything is kept, and it is between the inviter and us (spec 03 §11.2 item 10).
+   * A clone: every commit is validated before anything is kept, a 1:1 is between the inviter and us, and in a group the inviter is a member
+   * and we have a place (spec 03 §11.2 item 10). @param expected what we were invited to: whoever follows to a 1:1 gets into nothing else
    * @throws ERR_REPO_INVALID, ERR_LIMIT, ERR_NOT_MEMBER
    */
-  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, pack: ReceivedPack, inviter: AccountUri): Promise<Conversation> {
+  static async clone(env: ConversationEnv, id: ConversationId, head: Oid, pack: ReceivedPack, inviter: AccountUri, expected: ConversationMode = 0): Promise<Conversation> {
+    if (pack.bytes > env.maxBytes) throw quotaError(id, env.maxBytes, { got: pack.bytes })
     const { commits, used } = await validateHistory(env, { conversation: id, head, pack, known: undefined })
-    const me = env.identity.accountId
-    const root = commits.find(({ oid }) => oid === id)
-    const first = await pack.read(id)
-    const { invited } = readInitial(bodyOf(first?.data ?? new Uint8Array(0)))
-    const between = [root?.author, invited].sort().join(' and ')
-    if (between !== [inviter, me].sort().join(' and ')) throw new JamiError('ERR_NOT_MEMBER', `conversation ${id}: got one between ${between}, allowed between ${inviter} and us`)
-    const members = new Members(pack)
-    await members.refresh(commits.find(({ oid }) => oid === head)?.tree ?? '', [])
-    if (!['admin', 'member', 'invited'].includes(members.roleOf(me) ?? '')) throw new JamiError('ERR_NOT_MEMBER', `we are not invited to conversation ${id}`)
+    await mayJoin(env.identity.accountId, { id, head, commits, pack, inviter, expected })
     const conversation = await Conversation.#make(env, id, { commits, pack: { received: pack, used }, head })
     await conversation.#handleAnswered()
     return conversation
@@ -143,8 +124,8 @@ export class Conversation {
     if (!root || !info) throw new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: its first commit is missing`)
     const { mode, invited } = readInitial(parseBody(root.message))
     this.#mode = mode as ConversationMode
-    this.#founders = [info.author, invited as AccountUri]
-    await this.#refreshMembers()
+    this.#founders = invited === undefined ? [] : [info.author, invited as AccountUri] // who made a group and left is not shown
+    await this.#refresh()
     const problems = await this.#marks.load()
     await this.#handled.load().catch((error: unknown) => problems.push(error))
     for (const problem of problems) this.#env.onProblem(new JamiError('ERR_STORAGE_CORRUPT', `conversation ${this.id}: a record cannot be read`, { cause: problem }))
@@ -166,7 +147,7 @@ export class Conversation {
   }
 
   get info(): ConversationInfo {
-    return { id: this.id, mode: this.#mode, state: 'ready', title: undefined, head: this.head }
+    return { id: this.id, mode: this.#mode, state: 'ready', title: this.#card.title, head: this.head }
   }
 
   get members(): readonly Member[] {
@@ -185,8 +166,20 @@ export class Conversation {
     return this.#members.roleOf(uri)
   }
 
-  async #refreshMembers(): Promise<void> {
-    await this.#members.refresh(this.#headInfo().tree, this.#founders)
+  /** By the tree of main: nothing is taken from them, nothing given. */
+  isBanned(uri: AccountUri, device?: DeviceId): boolean {
+    return this.#members.isBanned(uri, device)
+  }
+
+  /** Of main. */
+  profile(): Promise<ProfileCard> {
+    return readCard(this.#repo, this.#headInfo().tree)
+  }
+
+  /** What is known of main's tree without reading it. */
+  async #refresh(): Promise<Pick<Change, 'banned' | 'profile'>> {
+    const { tree } = this.#headInfo()
+    return { banned: await this.#members.refresh(tree, this.#founders), profile: await this.#card.refresh(tree) }
   }
 
   #headInfo(): CommitInfo {
@@ -202,24 +195,10 @@ export class Conversation {
   }
 
   /** In linear order. What comes while somebody reads is not in it, unless it was placed among what is still to come. */
-  async *read(range: HistoryRange): AsyncGenerator<ConversationEntry> {
-    const place = (oid: MessageId): number => {
-      const position = this.#repo.info(oid)?.position ?? -1
-      if (position < 0) throw new JamiError('ERR_NOT_FOUND', `message ${oid} is not in conversation ${this.id}`, { details: { message: oid, conversation: this.id } })
-      return position
-    }
-    const newest = () => (range.before === undefined ? this.#repo.length - 1 : place(range.before) - 1)
-    const oldest = () => (range.after === undefined ? 0 : place(range.after) + 1)
-    const step = range.order === 'oldest' ? 1 : -1
-    let at = step > 0 ? oldest() : newest()
-    let left = range.limit ?? Number.POSITIVE_INFINITY
-    oldest() // both ends are checked at the first step
-    newest()
-    while (left-- > 0 && at >= oldest() && at <= newest()) {
-      const { oid } = this.#repo.at(at)
+  async *read(of: HistoryRange): AsyncGenerator<ConversationEntry> {
+    for (const oid of range(this.#repo, this.id, of)) {
       const entry = await this.entry(oid)
       if (entry) yield entry
-      at = place(oid) + step // a merge may have moved it meanwhile
     }
   }
 
@@ -247,8 +226,13 @@ export class Conversation {
 
   /** A member has (or has seen) a commit and all before it. @returns own messages that are newly covered, oldest first */
   async note(member: AccountUri, oid: Oid, kind: MarkKind): Promise<MessageId[]> {
-    if (this.#ended || this.roleOf(member) === undefined) return []
+    if (this.#ended || (this.roleOf(member) ?? 'banned') === 'banned' || this.isBanned(member)) return []
     return this.#marks.note(member, oid, kind, this.#env.clock.wallTimeMs())
+  }
+
+  /** Commits up to which a member has read, newest last. */
+  readBy(member: AccountUri): readonly Oid[] {
+    return this.#marks.headsOf(member, 'displayed')
   }
 
   /** Marks that waited for commits which are here now. */
@@ -271,6 +255,15 @@ export class Conversation {
     if (this.#ended) throw new JamiError('ERR_NOT_FOUND', `conversation ${this.id} is not here any more`)
   }
 
+  get maxBytes(): number {
+    return this.#env.maxBytes
+  }
+
+  /** How many bytes of others it still takes. */
+  async room(): Promise<number> {
+    return Math.max(0, this.maxBytes - (await this.#repo.bytes()))
+  }
+
   /** One writer at a time. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(() => {
@@ -283,8 +276,7 @@ export class Conversation {
 
   async #advance(change: Advance): Promise<Change> {
     const { onMain } = await this.#repo.advance(change)
-    await this.#refreshMembers()
-    return { commits: onMain, head: this.#repo.head }
+    return { commits: onMain, head: this.#repo.head, ...(await this.#refresh()) }
   }
 
   #base() {
@@ -292,60 +284,74 @@ export class Conversation {
     return { tree, parents: [{ oid, timeS }] }
   }
 
-  async #write(draft: Draft): Promise<Change> {
-    return this.#advance({ commits: [draft.commit], objects: draft.objects, head: draft.commit.oid })
+  /** Commits that are planned one on the other and written in one step: all are there, or none. Undefined when there was nothing to write. */
+  change(...plans: readonly Plan[]): Promise<Change | undefined> {
+    return this.#exclusive(async () => {
+      const drafts = await this.#draft(plans)
+      return drafts.length > 0 ? this.#write(drafts) : undefined
+    })
   }
 
-  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
+  async #draft(plans: readonly Plan[]): Promise<Draft[]> {
+    const drafts: Draft[] = []
+    const fresh = new Map<Oid, GitObject>() // bounded by the plans
+    const reader = { read: async (oid: Oid) => fresh.get(oid) ?? this.#repo.read(oid) }
+    let base = this.#base()
+    for (const plan of plans) {
+      const step = await plan({ reader, tree: base.tree, writer: this.#writer })
+      if (!step) continue
+      const draft = await this.#writer.draft(reader, base, step.body, step.edits)
+      for (const object of draft.objects) fresh.set(objectId(object), object)
+      base = { tree: draft.commit.tree, parents: [{ oid: draft.commit.oid as MessageId, timeS: draft.commit.timeS }] }
+      drafts.push(draft)
+    }
+    return drafts
+  }
+
+  async #write(drafts: readonly Draft[]): Promise<Change> {
+    return this.#advance({ commits: drafts.map(({ commit }) => commit), objects: drafts.flatMap(({ objects }) => objects), head: drafts.at(-1)?.commit.oid })
+  }
+
+  /** Takes our place first when we are only invited yet. @throws ERR_NOT_MEMBER, ERR_NOT_FOUND (what it names), ERR_ARGUMENT, ERR_LIMIT, ERR_STORAGE_IO: then nothing was sent, and the same key sends it */
   append(body: CommitBody, key: string | undefined): Promise<{ id: MessageId; change: Change | undefined }> {
     return this.#exclusive(async () => {
-      const joined = await this.#joinFirst()
-      const role = this.roleOf(this.#env.identity.accountId)
-      if (role !== 'admin' && role !== 'member') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
+      const role = this.roleOf(this.#writer.me)
+      if (role !== 'admin' && role !== 'member' && role !== 'invited') throw new JamiError('ERR_NOT_MEMBER', `we are ${role ?? 'nobody'} in conversation ${this.id}`, { details: { conversation: this.id, role } })
       for (const [field, value] of Object.entries(body.fields)) if (value.includes('\0')) throw new JamiError('ERR_ARGUMENT', `${field}: got a NUL character, allowed text without`, { details: { field, got: 'NUL', allowed: 'text without NUL' } })
+      await checkReferences(this.#repo, this.id, this.#writer.me, body)
       const known = key === undefined ? undefined : await this.#keys.get(key)
-      if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: joined }
-      const draft = await this.#writer.draft(this.#repo, this.#base(), body)
-      if (key !== undefined) await this.#keys.set(key, draft.commit.oid)
-      const { commits, head } = await this.#write(draft)
-      return { id: draft.commit.oid as MessageId, change: { commits: [...(joined?.commits ?? []), ...commits], head } }
+      if (known !== undefined && this.#repo.has(known)) return { id: known as MessageId, change: undefined }
+      const drafts = await this.#draft([joining, async () => ({ body })])
+      const id = drafts.at(-1)?.commit.oid as MessageId
+      if (key !== undefined) await this.#keys.set(key, id)
+      return { id, change: await this.#write(drafts) }
     })
   }
 
   /** Takes our place when we are invited. */
   join(): Promise<Change | undefined> {
-    return this.#exclusive(() => this.#joinFirst())
+    return this.change(joining)
   }
 
-  async #joinFirst(): Promise<Change | undefined> {
-    const { me } = this.#writer
-    if (this.roleOf(me) !== 'invited') return undefined
-    return this.#write(await this.#writer.draft(this.#repo, this.#base(), { type: 'member', fields: { action: 'join', uri: me } }, new Map([
-      [`invited/${me}`, undefined], [`members/${me}.crt`, this.#writer.accountFile()],
-    ])))
+  /** Leaves when we are in, then runs `work`; when that succeeds nothing changes it any more, and its history can still be read. @returns the leave */
+  leave(work: () => Promise<void>): Promise<Change | undefined> {
+    return this.#exclusive(async () => {
+      const drafts = await this.#draft([introducing, leaving])
+      const change = drafts.length > 0 ? await this.#write(drafts) : undefined
+      await work()
+      this.#ended = true
+      return change
+    })
   }
 
   /** True when a fetched head does not build on ours: a merge is due. */
-  async diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
-    const seen = new Set<Oid>() // bounded by the pack
-    const open = [head]
-    while (open.length > 0) {
-      const oid = open.pop() as Oid
-      if (oid === this.#repo.head) return false
-      if (seen.has(oid) || !pack.has(oid)) continue
-      seen.add(oid)
-      if (seen.size > 4096) return false // a long way: nobody merges in between
-      const object = await pack.read(oid)
-      const pause = object && this.#turns.object(object.data.length)
-      if (pause) await pause
-      if (object?.type === 'commit') open.push(...parentsIn(object.data))
-    }
-    return true
+  diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
+    return diverges(this.#repo, this.#turns, head, pack)
   }
 
   /**
    * Takes in what was fetched: validates, then fast-forwards or merges. Undefined when it brought nothing.
-   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
+   * @throws ERR_REPO_INVALID, ERR_LIMIT: the peer's fault, or more than may be kept; ERR_STORAGE_IO, ERR_STORAGE_CORRUPT: ours
    */
   async receive(head: Oid, pack: ReceivedPack): Promise<(Change & { merged: boolean }) | undefined> {
     if (this.#repo.has(head)) return undefined
@@ -355,6 +361,8 @@ export class Conversation {
       const commits = await unknownOf(clock, this.#repo, validated.commits) // others may have brought them meanwhile
       const theirs = commits.findLast(({ oid }) => oid === head)
       if (!theirs) return undefined
+      const bytes = pack.bytes + (await this.#repo.bytes())
+      if (bytes > this.maxBytes) throw quotaError(this.id, this.maxBytes, { got: bytes, head })
       const common = await joints(clock, this.#repo, commits)
       const ours = this.#headInfo()
       const received = { received: pack, used: validated.used }
@@ -363,7 +371,7 @@ export class Conversation {
       const reader: ObjectReader = { read: async (oid) => (await this.#repo.read(oid)) ?? pack.read(oid), stat: async (oid) => (await this.#repo.stat(oid)) ?? pack.stat(oid) }
       const bases = bestBases(this.#repo, common).map((oid) => ({ head: oid, tree: this.#repo.info(oid)?.tree ?? '' }))
       if (bases.length === 0) throw repoInvalid('the histories have nothing in common')
-      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases })
+      const { root, objects } = await mergeTrees(this.#env, reader, { ours: { head: ours.oid, tree: ours.tree }, theirs: { head, tree: theirs.tree }, bases }, this.#env.identity)
       const merge = await this.#writer.sign(root, [ours, theirs], `Merge commit '${head}'`, objects)
       return { ...(await this.#advance({ commits: [...commits, merge.commit], objects: merge.objects, pack: received, head: merge.commit.oid })), merged: true }
     })
@@ -396,17 +404,3 @@ function repositoryOptions(env: ConversationEnv) {
   const { clock, random, onProblem, cache } = env
   return { clock, onProblem, cache, authorOf: authorIn, seed: random.below(2 ** 31) }
 }
-
-const HEADER_BYTES = 400
-
-/** Parents of a commit object, from its first lines; whether they are well formed is for validation to say. */
-function parentsIn(data: Uint8Array): Oid[] {
-  const text = fromUtf8(data.subarray(0, HEADER_BYTES).map((byte) => (byte < 0x80 ? byte : 0x3f)))
-  return [...text.matchAll(/^parent ([0-9a-f]{40})$/gm)].slice(0, 3).map((match) => match[1] as Oid)
-}
-
-function bodyOf(commit: Uint8Array): CommitBody {
-  const text = fromUtf8(commit)
-  return parseBody(text.slice(text.indexOf('\n\n') + 2))
-}
-

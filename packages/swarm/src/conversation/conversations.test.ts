@@ -1,59 +1,13 @@
 // Conversations of several people over doubles of links and messages: clone, fetch, merge, notices, what hostile ones may not. docs/protocol/04 §4.
-import { JamiError, silentLogger } from '@jamikit/core/base'
-import type { ConversationId, DeviceIdentity } from '@jamikit/core/contracts'
-import { FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testIdentity } from '@jamikit/core/testing'
+import { JamiError } from '@jamikit/core/base'
+import type { ConversationId } from '@jamikit/core/contracts'
+import { FakeContacts } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
-import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
-import { FETCH_RETRIES } from '../defaults.ts'
-import { swarm, type SwarmConversations } from './swarm.ts'
+import { alice, bob, carol, everybody, text, World } from '../../test/world.ts'
+import { FETCH_RETRIES, MAX_SERVED_CHANNELS } from '../defaults.ts'
+import type { SwarmConversations } from './swarm.ts'
 import { parseCommitNotice, printCommitNotice, printInvitation } from './small-payloads.ts'
-
-/** People whose messages and links cross a network of doubles. */
-class World {
-  readonly clock = new ManualClock()
-  readonly network = new FakeConnectionNetwork({ clock: this.clock })
-  readonly messages = new FakeMessageNetwork({ clock: this.clock })
-  readonly certificates = new FakeCertificates({ clock: this.clock })
-  readonly directory = new FakeDirectory({ clock: this.clock })
-
-  /** @param options.contacts everybody of the test is a confirmed contact, unless given */
-  async join(identity: DeviceIdentity, options: { storage?: MemoryFiles; contacts?: FakeContacts } = {}): Promise<SwarmConversations> {
-    const { clock, certificates, directory } = this
-    const connections = this.network.manager({ identity, policy: { allowsLink: () => true } })
-    const messages = this.messages.messenger(identity)
-    await certificates.pin(identity.chain)
-    await connections.start()
-    await messages.start()
-    const conversations = swarm()({
-      clock, random: new SeededRandom(identity.deviceId), crypto, logger: silentLogger, network: undefined as never, identity, displayName: () => '', connections, certificates,
-      contacts: options.contacts ?? everybody(), directory, presence: directory, messages, storage: options.storage ?? memoryFiles(), prefix: 'a',
-    }) as SwarmConversations
-    await conversations.start()
-    return conversations
-  }
-
-  /** A message channel between two people opens. */
-  meet(a: DeviceIdentity, b: DeviceIdentity): void {
-    this.messages.meet(a.deviceId, b.deviceId)
-  }
-
-  /** A message arrives that its sender's own program never wrote. */
-  async tell(to: DeviceIdentity, from: DeviceIdentity, mime: string, body: string): Promise<void> {
-    await this.messages.messengers.get(to.deviceId)?.receive({ from: from.accountId, fromDevice: from.deviceId, mime, body })
-  }
-
-  /** How often something of a kind was sent. */
-  count(mime: string): number {
-    return this.messages.sent.filter((message) => message.mime === mime).length
-  }
-}
-
-const alice = testIdentity(0).device
-const bob = testIdentity(1).device
-const carol = testIdentity(2).device
-const everybody = () => new FakeContacts(...[alice, bob, carol].map(({ accountId }) => accountId))
-const text = (body: string) => ({ type: 'text/plain', fields: { body } })
 
 async function friends(bobStorage?: MemoryFiles) {
   const world = new World()
@@ -171,6 +125,20 @@ it('SWM-16 a git channel is refused to strangers, to banned members, for other d
     const error: unknown = await Promise.all([stranger.openChannel(alice.deviceId, name, { timeoutMs: 5000 }).catch((e: unknown) => e), world.clock.advance(6000)]).then(([e]) => e)
     expect(error).toMatchObject({ code: 'ERR_CHANNEL_DECLINED' })
   }
+})
+
+it('of git channels asked for at once one device gets four for a conversation; an ended one makes room', async () => {
+  const { world, a, id } = await friends()
+  void a
+  await world.clock.advance(3_600_000)
+  const links = world.network.managers.get(bob.deviceId)
+  const open = () => world.clock.run(Promise.all(Array.from({ length: 30 }, () => links?.openChannel(alice.deviceId, `git://${alice.deviceId}/${id}`).catch(() => undefined) ?? undefined)))
+  const channels = (await open()).filter((channel) => channel !== undefined)
+  const before = channels.length
+  expect([before > 0, before <= MAX_SERVED_CHANNELS, (await open()).every((channel) => channel === undefined)]).toEqual([true, true, true])
+  for (const channel of channels) channel.abort()
+  await world.clock.advance(1000)
+  expect((await open()).filter((channel) => channel !== undefined).length).toBe(before)
 })
 
 it('SWM-18 SWM-S18 a notice about an unknown conversation asks for an invitation, once a minute', async () => {

@@ -6,7 +6,7 @@ import { channelPair, ManualClock, SeededRandom, testPeer } from '@jamikit/core/
 import { describe, expect, it } from 'vitest'
 import { alice, bob, pair, problems } from '../../test/harness.ts'
 import { memoryFiles } from '../../test/memory.ts'
-import { FETCH_RETRIES } from '../defaults.ts'
+import { FETCH_RETRIES, MAX_CLONE_OBJECTS, MAX_OBJECTS } from '../defaults.ts'
 import { FLUSH, pkt } from '../sync/pkt-line.ts'
 import type { Conversation } from './conversation.ts'
 import { Fetching } from './fetching.ts'
@@ -23,7 +23,7 @@ async function fetchingFrom(answer: () => Promise<Channel>) {
       world.sessions++
       return answer()
     } } as unknown as ConnectionManager,
-    find: () => world.conversation, files: () => memoryFiles().files('c'), isConnected: () => world.connected,
+    mayFetch: () => true, find: () => world.conversation, files: () => memoryFiles().files('c'), isConnected: () => world.connected,
     onHas: async () => {}, onChange: () => {}, onProblem: (_id: ConversationId, error) => world.told.push(error.code),
   })
   const request = () => fetching.request(ours, bob.accountId, bob.deviceId)
@@ -79,6 +79,26 @@ describe('a fetch that fails', () => {
     expect(a.world.sessions).toBeGreaterThan(3)
     expect(a.world.sessions).toBeLessThan(15)
     expect(new Set(a.world.told)).toEqual(new Set(['ERR_REPO_INVALID']))
+  })
+
+  it('because there is more than a fetch may bring is tried once more, with the bounds of a clone; more than that is told once for a head', async () => {
+    const head = 'd'.repeat(40)
+    const serving = (objects: number) => {
+      const header = Buffer.from('PACK\x00\x00\x00\x02\x00\x00\x00\x00')
+      header.writeUInt32BE(objects, 8)
+      return saying(concatBytes(pkt(`${head} refs/heads/main\n`), FLUSH, pkt('NAK\n'), pkt(concatBytes(Uint8Array.of(1), header)), FLUSH))
+    }
+    for (const [objects, sessions, code] of [[MAX_OBJECTS, 1, 'ERR_REPO_INVALID'], [MAX_OBJECTS + 1, 2, 'ERR_REPO_INVALID'], [MAX_CLONE_OBJECTS + 1, 2, 'ERR_LIMIT']] as const) {
+      const a = await fetchingFrom(serving(objects))
+      a.request()
+      await a.clock.advance(4000)
+      expect([a.world.sessions, a.world.told]).toEqual([sessions, [code]])
+      for (let i = 0; i < 3600; i++) {
+        a.fetching.request(a.ours, bob.accountId, bob.deviceId, head)
+        await a.clock.advance(1000)
+      }
+      expect([a.world.sessions > sessions, a.world.sessions < 30, a.world.told]).toEqual([true, true, [code]])
+    }
   })
 
   it('ends for whoever waits for it, refused or not, and when the account stops', async () => {

@@ -8,9 +8,11 @@ import type { Oid } from '../repo/object.ts'
 import { type Fetched, fetchFrom } from '../sync/fetch.ts'
 import { type FetchJob, FetchQueue } from '../sync/fetch-queue.ts'
 import { GitStream } from '../sync/git-stream.ts'
+import { CLONE_LIMITS, PACK_LIMITS } from '../sync/pack-reader.ts'
 import type { PackLimits } from '../sync/pack-objects.ts'
 import { headOf, isTransient, Refusals } from '../sync/refusals.ts'
 import type { Change, Conversation } from './conversation.ts'
+import { quotaError } from './quota.ts'
 
 const OPEN_TIMEOUT_MS = 60_000
 
@@ -19,6 +21,8 @@ export interface FetchingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'
   readonly connections: ConnectionManager
   /** A ready conversation. */
   readonly find: (id: ConversationId) => Conversation | undefined
+  /** Something may be taken from this device of an account. */
+  readonly mayFetch: (conversation: Conversation, account: AccountUri, device: DeviceId) => boolean
   /** The file tree of a conversation, also of one that is not here yet. */
   readonly files: (id: ConversationId) => FileTree
   /** The device can be reached without making a link. */
@@ -34,6 +38,10 @@ interface Attempt {
   failures: number
   /** A merge is due, and the other side had its chance to make it. */
   waited: boolean
+  /** There is more than one fetch usually brings: as much as a clone may be. */
+  far: boolean
+  /** What was refused last is a head that was not refused before. */
+  fresh: boolean
   retry: { cancel(): void } | undefined
 }
 
@@ -107,8 +115,8 @@ export class Fetching {
     const { tasks, logger } = this.#env
     const conversation = this.#env.find(job.conversation)
     const key = keyOf(job.conversation, job.device)
-    if (!conversation || (job.commit !== undefined && conversation.has(job.commit))) return void this.#attempts.delete(key)
-    const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, retry: undefined }
+    if (!conversation || (job.commit !== undefined && conversation.has(job.commit)) || !this.#env.mayFetch(conversation, job.account, job.device)) return void this.#attempts.delete(key)
+    const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, far: false, fresh: true, retry: undefined }
     attempt.retry?.cancel()
     attempt.retry = undefined
     this.#attempts.set(key, attempt)
@@ -124,7 +132,7 @@ export class Fetching {
       if (!isTransient(error)) {
         logger.warn({ device: job.device, conversation: job.conversation, err: error }, 'what a peer sent was refused')
         this.#attempts.delete(key)
-        if (error.details.remembered !== true) this.#env.onProblem(job.conversation, error)
+        if (error.details.remembered !== true && attempt.fresh) this.#env.onProblem(job.conversation, error) // once for a head
         return
       }
       this.#failed(job, attempt, error)
@@ -150,26 +158,44 @@ export class Fetching {
 
   /** @returns true when it is to be done again soon */
   async #fetch(conversation: Conversation, job: FetchJob, attempt: Attempt): Promise<boolean> {
-    const { clock, find, onHas, onChange } = this.#env
+    const { clock, find, mayFetch, onHas, onChange } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
-    const { head, pack } = await this.fetch(conversation.id, { device, account }, '', {
-      haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
-      refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
-    }).catch((error: unknown) => {
-      if (!isTransient(error) && !(JamiError.is(error) && error.details.remembered === true)) this.#refusals.refuse(source, headOf(error) ?? job.commit ?? '', clock.now())
-      throw error
-    })
+    const refuse = (error: unknown, head: Oid | undefined) => {
+      if (isTransient(error) || (JamiError.is(error) && error.details.remembered === true)) return
+      attempt.fresh = this.#refusals.refuse(source, head ?? job.commit ?? '', clock.now())
+    }
+    const room = await conversation.room()
+    const usual = attempt.far ? CLONE_LIMITS : PACK_LIMITS
+    const limits = { ...usual, bytes: Math.min(usual.bytes, room) }
+    let fetched: Fetched
+    try {
+      fetched = await this.fetch(conversation.id, { device, account }, '', {
+        limits, haves: conversation.haves(account, MAX_HAVES), has: (oid) => conversation.has(oid),
+        refused: (oid) => this.#refusals.waitMs(source, oid, clock.now()) > 0,
+      })
+    } catch (error) {
+      const allowed = JamiError.is(error, 'ERR_LIMIT') ? error.details.allowed : undefined
+      const full = room < usual.bytes && allowed === room
+      if (!full && !attempt.far && (allowed === limits.bytes || allowed === limits.objects || allowed === limits.inflatedBytes)) {
+        attempt.far = true
+        return true
+      }
+      const head = headOf(error)
+      refuse(error, head)
+      throw full ? quotaError(conversation.id, conversation.maxBytes, { head, cause: error }) : error
+    }
+    const { head, pack } = fetched
     if (pack) {
       try {
         if (!attempt.waited && (await conversation.diverged(head, pack))) {
           attempt.waited = true
           return true
         }
-        const change = find(conversation.id) === conversation ? await conversation.receive(head, pack) : undefined
+        const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
         if (change) onChange(conversation, change, device)
       } catch (error) {
-        if (!isTransient(error)) this.#refusals.refuse(source, head, clock.now())
+        refuse(error, head)
         throw error
       } finally {
         await pack.discard()
@@ -216,6 +242,15 @@ export class Fetching {
     const key = keyOf(id, device)
     this.#streams.get(key)?.channel.abort(reason)
     this.#streams.delete(key)
+  }
+
+  /** Nothing is fetched from an account any more. */
+  dropAccount(id: ConversationId, account: AccountUri, reason: JamiError): void {
+    for (const [key, { channel }] of [...this.#streams]) {
+      if (!key.startsWith(id) || channel.remote.accountId !== account) continue
+      this.#attempts.get(key)?.retry?.cancel()
+      this.drop(id, channel.remote.deviceId, reason)
+    }
   }
 
   /** A conversation is gone. */

@@ -1,13 +1,15 @@
 // What peers say about conversations in small messages: there is a commit, join us, where is it, we have read it, we are typing. Nothing of
-// it is believed beyond where to look. docs/protocol/04 §4.5, §5.2, §5.6, §5.8, traps S7, S17, S18. Proof: conversation/conversations.test.ts.
+// it is believed beyond where to look. docs/protocol/04 §4.5, §5.2, §5.6, §5.8, traps S7, S17, S18. Proof: conversation/conversations.test.ts,
+// conversation/invitations.test.ts.
 import { JamiError, SummedWarning } from '@jamikit/core/base'
-import type { AccountUri, BaseEnv, CertificateStore, ContactBook, ConversationId, DeviceId, MessageId, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
+import type { AccountUri, BaseEnv, CertificateStore, ContactBook, ConversationId, ConversationInvitation, DeviceId, MessageId, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
 import { ASK_INVITE_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import type { Conversation } from './conversation.ts'
+import type { Invitations } from './invitations.ts'
 import type { Pending, Registry } from './registry.ts'
-import { MIME, parseCommitNotice, parseDisplayed, parseInvitation, parseTyping, printInvitation } from './small-payloads.ts'
+import { MIME, parseCommitNotice, parseDisplayed, parseInvitation, parseTyping } from './small-payloads.ts'
 
 const MAX_ASKED = 4096
 
@@ -16,10 +18,15 @@ export interface NoticesEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly certificates: CertificateStore
   readonly messages: PeerMessages
   readonly registry: Registry
-  readonly mayFetch: (conversation: Conversation, account: AccountUri) => boolean
+  readonly invitations: Invitations
+  readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   readonly fetch: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
   readonly clone: (pending: Pending, device: DeviceId) => void
+  /** Follows to a 1:1. */
   readonly accept: (id: ConversationId, from: AccountUri) => Promise<void>
+  readonly onInvitation: (invitation: ConversationInvitation) => void
+  /** A member's device wants an invitation. */
+  readonly onAsked: (conversation: Conversation, account: AccountUri, device: DeviceId) => void
   readonly onDisplayed: (conversation: Conversation, account: AccountUri, message: MessageId) => Promise<void>
   readonly onTyping: (conversation: ConversationId, account: AccountUri, active: boolean) => void
 }
@@ -31,7 +38,7 @@ export class Notices {
 
   constructor(env: NoticesEnv) {
     this.#env = env
-    this.#tooMany = new SummedWarning(env.clock, (fields) => env.logger.warn(fields, 'invitations were dropped: too many conversations'))
+    this.#tooMany = new SummedWarning(env.clock, (fields) => env.logger.warn(fields, 'invitations were dropped: too many'))
   }
 
   /** @returns what takes the handlers away again */
@@ -52,7 +59,7 @@ export class Notices {
   }
 
   async #commit(m: PeerMessage): Promise<void> {
-    const { registry, contacts, certificates, mayFetch, fetch, clone } = this.#env
+    const { registry, invitations, contacts, certificates, mayFetch, fetch, clone } = this.#env
     const { conversation: id, commit, device } = parseCommitNotice(m.body)
     const pending = registry.findPending(id)
     if (pending) {
@@ -61,14 +68,23 @@ export class Notices {
     }
     const conversation = registry.find(id)
     if (!conversation) {
-      if (contacts.isConfirmed(m.from)) this.#ask(m.from, id)
+      if (registry.gone(id)) {
+        if (this.#isBack(m.from, id)) await this.#follow(id, m.from)
+      } else if (contacts.isConfirmed(m.from) && !invitations.get(id) && !invitations.isDeclined(id)) this.#ask(m.from, id)
       return
     }
-    if (conversation.has(commit) || !mayFetch(conversation, m.from)) return
+    if (conversation.has(commit) || !mayFetch(conversation, m.from, m.fromDevice)) return
     const named = device === m.fromDevice ? undefined : await certificates.get(device)
     // the device in a notice only says where to look; it must belong to a member
-    if (named && mayFetch(conversation, named.accountId)) fetch(conversation, named.accountId, device, commit)
+    if (named && mayFetch(conversation, named.accountId, device)) fetch(conversation, named.accountId, device, commit)
     else fetch(conversation, m.from, m.fromDevice, commit)
+  }
+
+  /** A 1:1 that we removed, with a contact who came back since and speaks to us in another one: what they wrote in the old one is not lost. */
+  #isBack(from: AccountUri, id: ConversationId): boolean {
+    const { contacts, registry } = this.#env
+    const current = contacts.conversationWith(from)
+    return registry.gone(id)?.mode === 0 && contacts.isConfirmed(from) && current !== undefined && current !== id
   }
 
   /** Asks for an invitation to what we do not know, once in a while. */
@@ -88,38 +104,48 @@ export class Notices {
   }
 
   #asks(m: PeerMessage): void {
-    const { registry, messages, clock, mayFetch } = this.#env
-    const conversation = registry.find(parseConversationId(m.body.trim()))
-    if (!conversation || !mayFetch(conversation, m.from)) return
-    const body = printInvitation(conversation.id, conversation.mode, clock.wallTimeMs())
-    void messages.send(m.fromDevice, { mime: MIME.invitation, body }, { connectedOnly: true }).catch(() => {})
+    const conversation = this.#env.registry.find(parseConversationId(m.body.trim()))
+    if (conversation && conversation.mode !== 4 && this.#env.mayFetch(conversation, m.from, m.fromDevice)) this.#env.onAsked(conversation, m.from, m.fromDevice)
   }
 
   /**
-   * Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request. Its own request for it may have
-   * been lost: the clone shows whether it is between us.
+   * To a group: kept until it is answered. Only a confirmed contact can bring a 1:1 this way; everybody else goes through a contact request.
+   * Its own request for it may have been lost: the clone shows whether it is between us.
    */
   async #invites(m: PeerMessage): Promise<void> {
-    const { contacts, registry, accept } = this.#env
-    const { conversation, mode } = parseInvitation(m.body)
-    if (mode !== 0 || !contacts.isConfirmed(m.from) || registry.has(conversation)) return
+    const { contacts, registry, invitations, onInvitation } = this.#env
+    const invited = parseInvitation(m.body)
+    const { conversation: id, mode, receivedMs } = invited
+    const gone = registry.gone(id)
+    if (registry.has(id) || mode === 4) return
+    if (mode === 0) {
+      if (contacts.isConfirmed(m.from) && (!gone || this.#isBack(m.from, id))) await this.#follow(id, m.from)
+      return
+    }
+    if (gone && (gone.mode === 0 || (receivedMs > 0 && receivedMs <= gone.acceptedMs))) return // the invitation that we had accepted
+    const { outcome, invitation } = await invitations.offer(m.from, invited)
+    if (outcome === 'full') this.#tooMany.hit({ from: m.from })
+    if (outcome === 'stored') onInvitation(invitation)
+  }
+
+  async #follow(id: ConversationId, from: AccountUri): Promise<void> {
     try {
-      await accept(conversation, m.from)
+      await this.#env.accept(id, from)
     } catch (error) {
       if (!JamiError.is(error, 'ERR_LIMIT')) throw error
-      this.#tooMany.hit({ from: m.from })
+      this.#tooMany.hit({ from })
     }
   }
 
   async #displayed(m: PeerMessage): Promise<void> {
     const { conversation: id, message } = parseDisplayed(m.body)
     const conversation = this.#env.registry.find(id)
-    if (conversation) await this.#env.onDisplayed(conversation, m.from, message)
+    if (conversation && this.#env.mayFetch(conversation, m.from, m.fromDevice)) await this.#env.onDisplayed(conversation, m.from, message)
   }
 
   #types(m: PeerMessage): void {
     const { conversation: id, active } = parseTyping(m.body)
     const conversation = this.#env.registry.find(id)
-    if (conversation && this.#env.mayFetch(conversation, m.from)) this.#env.onTyping(id, m.from, active)
+    if (conversation && this.#env.mayFetch(conversation, m.from, m.fromDevice)) this.#env.onTyping(id, m.from, active)
   }
 }

@@ -8,6 +8,11 @@ import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
 import { Conversation } from './conversation.ts'
 import { Registry } from './registry.ts'
 
+const all = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const out: T[] = []
+  for await (const item of items) out.push(item)
+  return out
+}
 const id = (n: number) => n.toString(16).padStart(40, '0') as ConversationId
 
 /** Conversations of one account in one storage, as a registry finds them. */
@@ -18,8 +23,7 @@ function registryOver(storage: MemoryFiles) {
   const registry = new Registry({ storage, prefix: 'a', open: (of) => Conversation.open(env(of), of), onProblem: (of, error) => problems.push([of, error.code]) })
   const create = async (peer = bob) => {
     const conversation = await Conversation.create(env, env('' as ConversationId), peer.accountId, ++second)
-    await registry.record(conversation.id)
-    registry.add(conversation)
+    await registry.enter(conversation, 1)
     return conversation
   }
   return { registry, problems, create }
@@ -83,13 +87,13 @@ describe('changes', () => {
       throw new JamiError('ERR_STORAGE_IO', 'disk full')
     }
     await expect(registry.expect(id(1), bob.accountId)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
-    await expect(registry.remove(conversation.id)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
+    await expect(registry.remove(conversation.id, 5)).rejects.toMatchObject({ code: 'ERR_STORAGE_IO' })
     expect([registry.has(id(1)), registry.find(conversation.id)]).toEqual([false, conversation])
     storage.onWrite = () => {}
     await conversation.append({ type: 'text/plain', fields: { body: 'still writable' } }, undefined)
-    expect(await registry.remove(conversation.id)).toBe(true)
+    expect(await registry.remove(conversation.id, 5)).toBe(true)
     await expect(conversation.append({ type: 'text/plain', fields: { body: 'gone' } }, undefined)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
-    for await (const key of storage.keys('a/')) expect.unreachable(key)
+    expect(await all(storage.keys('a/'))).toEqual([`a/conversation-gone/${conversation.id}`])
     expect(await storage.files('a/conversations').list('')).toEqual([])
   })
 
@@ -98,7 +102,7 @@ describe('changes', () => {
     const [withBob, withCarol] = [await create(bob), await create(carol)]
     expect([...registry.of(bob.accountId)]).toEqual([withBob])
     expect([...registry.of(alice.accountId)]).toEqual([withBob, withCarol])
-    await registry.remove(withBob.id)
+    await registry.remove(withBob.id, 5)
     expect([...registry.of(bob.accountId)]).toEqual([])
   })
 

@@ -1,7 +1,7 @@
 // Giving members what we have: their git channels, within rates and slots that all of them share. docs/protocol/04 §4.2, §4.3.
 // Proof: conversation/conversations.test.ts, sync/session.test.ts.
 import { JamiError, type Tasks } from '@jamikit/core/base'
-import type { AccountUri, BaseEnv, Channel, ContactBook, ConversationId, DeviceIdentity, PeerIdentity } from '@jamikit/core/contracts'
+import type { AccountUri, BaseEnv, Channel, ContactBook, ConversationId, DeviceId, DeviceIdentity, PeerIdentity } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
 import { MAX_ANSWER_CACHES, MAX_SERVED_CHANNELS, MERGED_BY_PEER_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
@@ -16,9 +16,9 @@ export interface ServingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly tasks: Tasks
   readonly identity: DeviceIdentity
   readonly contacts: ContactBook
-  /** A ready conversation. */
+  /** One that is ready, or that we have left and still serve. */
   readonly find: (id: ConversationId) => Conversation | undefined
-  readonly mayFetch: (conversation: Conversation, account: AccountUri) => boolean
+  readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   /** A peer has this commit and all before it. */
   readonly onHas: (conversation: Conversation, account: AccountUri, head: Oid) => Promise<void>
   /** A peer has commits that we do not have: it merges them, and announces that to nobody. */
@@ -27,7 +27,7 @@ export interface ServingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
 
 export class Serving {
   readonly #env: ServingEnv
-  readonly #open = new Map<string, number>() // channels by conversation and device; bounded by MAX_SERVED_CHANNELS each
+  readonly #channels = new Map<ConversationId, Set<Channel>>() // bounded by MAX_SERVED_CHANNELS for each device
   readonly #rate = new ServeRate()
   readonly #slots = new ServeSlots()
   readonly #answers = new Map<ConversationId, AnswerCache>() // bounded by MAX_ANSWER_CACHES
@@ -38,8 +38,12 @@ export class Serving {
 
   /** `git://<our device>/<conversation>`, from a member or an invited account. */
   accepts(name: string, peer: PeerIdentity): boolean {
-    const conversation = this.#allowed(name, peer)
-    return conversation !== undefined && (this.#open.get(`${conversation.id}${peer.deviceId}`) ?? 0) < MAX_SERVED_CHANNELS
+    return this.#allowed(name, peer) !== undefined
+  }
+
+  /** Counted by the connections, for each device. */
+  limit(name: string): { of: string; max: number } {
+    return { of: name, max: MAX_SERVED_CHANNELS }
   }
 
   #allowed(name: string, peer: PeerIdentity): Conversation | undefined {
@@ -47,17 +51,16 @@ export class Serving {
     const { contacts, identity, find, mayFetch } = this.#env
     const conversation = find((match?.[2] ?? '') as ConversationId)
     if (!match || match[1] !== identity.deviceId || !conversation || contacts.isBanned(peer.accountId) || contacts.isBanned(peer.deviceId)) return undefined
-    return peer.accountId === identity.accountId || mayFetch(conversation, peer.accountId) ? conversation : undefined
+    return peer.accountId === identity.accountId || mayFetch(conversation, peer.accountId, peer.deviceId) ? conversation : undefined
   }
 
   /** The channel is ours from now on. Who it is, is asked again: it may not be a member any more. */
   serve(channel: Channel): void {
     const { tasks, clock, logger, identity, find } = this.#env
     const { remote } = channel
-    if (!this.accepts(channel.name, remote)) return channel.abort(new JamiError('ERR_PEER_REFUSED', 'not a member any more, or too many channels'))
+    if (!this.accepts(channel.name, remote)) return channel.abort(new JamiError('ERR_PEER_REFUSED', 'not a member any more'))
     const id = parseConversationId(channel.name.slice(-40))
-    const key = `${id}${remote.deviceId}`
-    this.#open.set(key, (this.#open.get(key) ?? 0) + 1)
+    this.#channels.set(id, (this.#channels.get(id) ?? new Set()).add(channel))
     tasks.run('serving git', async (signal) => {
       try {
         await serve(new GitStream(channel, clock), {
@@ -81,9 +84,9 @@ export class Serving {
         if (!signal.aborted) logger.debug({ device: remote.deviceId, err: JamiError.from(error) }, 'a git session ended badly')
         channel.abort(JamiError.from(error))
       } finally {
-        const left = (this.#open.get(key) ?? 1) - 1
-        if (left > 0) this.#open.set(key, left)
-        else this.#open.delete(key)
+        const channels = this.#channels.get(id)
+        channels?.delete(channel)
+        if (channels?.size === 0) this.#channels.delete(id)
       }
     })
   }
@@ -97,6 +100,11 @@ export class Serving {
       this.#answers.delete(oldest)
     }
     return answers
+  }
+
+  /** An account may fetch no more: its channels end. */
+  drop(id: ConversationId, account: AccountUri): void {
+    for (const channel of [...(this.#channels.get(id) ?? [])]) if (channel.remote.accountId === account) channel.abort(new JamiError('ERR_PEER_REFUSED', 'not a member any more'))
   }
 
   /** A conversation is gone. */

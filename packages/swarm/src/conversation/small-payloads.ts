@@ -1,8 +1,11 @@
 // The small texts that travel over the message channel about conversations: notifications, invitations, receipts, typing. Pure.
 // docs/protocol/04 §4.5.1, §5.2, §5.6, §5.8. Proof: conversation/small-payloads.test.ts (captures, refusal table, fuzz).
 import { codecError } from '@jamikit/core/base'
-import type { ConversationId, DeviceId, MessageId } from '@jamikit/core/contracts'
+import { cutText, fromBase64, toBase64, utf8 } from '@jamikit/core/codec'
+import type { ConversationId, ConversationMode, ConversationProfile, DeviceId, MessageId } from '@jamikit/core/contracts'
 import { parseConversationId, parseDeviceId, parseMessageId } from '@jamikit/core/identity'
+import { MAX_INVITATION_BYTES } from '../defaults.ts'
+import { MAX_DESCRIPTION, MAX_TITLE, type ProfileCard } from './profile-card.ts'
 
 export const MIME = {
   commit: 'application/im-gitmessage-id', invite: 'application/invite', invitation: 'application/invite+json', displayed: 'message/imdn+xml',
@@ -36,16 +39,55 @@ export function parseCommitNotice(text: string): CommitNotice {
   return { conversation: parseConversationId(String(id)), commit: parseMessageId(String(commit)), device: parseDeviceId(String(deviceId)) }
 }
 
-export function printInvitation(conversation: ConversationId, mode: number, receivedMs: number): string {
-  return JSON.stringify({ conversationId: conversation, metadatas: { mode: String(mode) }, received: Math.floor(receivedMs / 1000), receivedMs })
+export interface Invitation {
+  readonly conversation: ConversationId
+  readonly mode: ConversationMode
+  /** As it says; 0 when it says nothing. */
+  readonly receivedMs: number
+  readonly profile: ConversationProfile
+}
+
+/** At most MAX_INVITATION_BYTES: the picture is left out when it does not fit, then the longer texts. */
+export function printInvitation(conversation: ConversationId, mode: number, receivedMs: number, card: ProfileCard = {}): string {
+  const { avatar, ...texts } = card
+  const shown: Record<string, string> = { ...texts, ...(avatar && avatar.length > 0 ? { avatar: toBase64(avatar) } : {}), mode: String(mode) }
+  const print = () => JSON.stringify({ conversationId: conversation, metadatas: shown, received: Math.floor(receivedMs / 1000), receivedMs })
+  for (const name of ['avatar', 'description', 'title', 'rdvDevice', 'rdvAccount']) {
+    if (utf8(print()).length <= MAX_INVITATION_BYTES) break
+    delete shown[name]
+  }
+  return print()
 }
 
 /** @throws ERR_CODEC */
-export function parseInvitation(text: string): { conversation: ConversationId; mode: number; receivedMs: number } {
+export function parseInvitation(text: string): Invitation {
   const { conversationId, metadatas, received, receivedMs } = json(text, 'invitation')
-  const mode = typeof metadatas === 'object' && metadatas !== null ? Number((metadatas as Record<string, unknown>).mode ?? 0) : 0
+  const said = (typeof metadatas === 'object' && metadatas !== null ? metadatas : {}) as Record<string, unknown>
+  const mode = Number(said.mode ?? 0)
+  if (![0, 1, 2, 3, 4].includes(mode)) throw codecError('invitation mode', JSON.stringify(said.mode)?.slice(0, 20), '0 to 4')
   const ms = typeof receivedMs === 'number' ? receivedMs : typeof received === 'number' ? received * 1000 : 0
-  return { conversation: parseConversationId(String(conversationId)), mode: Number.isInteger(mode) ? mode : 0, receivedMs: Number.isFinite(ms) ? ms : 0 }
+  const [title, description] = [oneLine(said.title, MAX_TITLE), oneLine(said.description, MAX_DESCRIPTION)]
+  const avatar = picture(said.avatar)
+  return {
+    conversation: parseConversationId(String(conversationId)), mode: mode as ConversationMode, receivedMs: Number.isFinite(ms) && ms > 0 ? Math.floor(ms) : 0,
+    profile: { ...(title && { title }), ...(description && { description }), ...(avatar && { avatar }) },
+  }
+}
+
+/** Text of a stranger as one line, within its bound. */
+function oneLine(value: unknown, max: number): string {
+  if (typeof value !== 'string') return ''
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+  return cutText(value.slice(0, 2 * max).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim(), max)
+}
+
+function picture(value: unknown): Uint8Array | undefined {
+  if (typeof value !== 'string' || value === '') return undefined
+  try {
+    return fromBase64(value)
+  } catch {
+    return undefined // costs itself
+  }
 }
 
 export function printDisplayed(conversation: ConversationId, message: MessageId): string {

@@ -1,30 +1,35 @@
-// The Conversations contract, one per account: joins which conversations there are, cloning, fetching, serving and the small messages about
-// them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8. Proof: conversation/conversations.test.ts (suite of the contract), interop.
-import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
+// The Conversations contract, one per account: joins which conversations there are, cloning, fetching, serving, invitations, groups and the
+// small messages about them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8, §5, §8. Proof: conversation/conversations.test.ts, conversation/groups.test.ts
+// (suites of the contract), interop.
+import { abortError, JamiError, Tasks } from '@jamikit/core/base'
 import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
-  MessageStatusEvent, MessageView, Op,
+  MessageView, Op,
 } from '@jamikit/core/contracts'
-import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, FETCH_RETRY_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, MAX_CONVERSATION_BYTES } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
-import { CLONE_LIMITS } from '../sync/pack-reader.ts'
+import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
-import { Conversation, type Change, type ConversationEnv } from './conversation.ts'
+import { Conversation, type ConversationEnv } from './conversation.ts'
+import { Events } from './events.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
+import { checkProfile, Groups } from './groups.ts'
+import { Invitations } from './invitations.ts'
+import { Joining } from './joining.ts'
+import { Leaving } from './leaving.ts'
 import { Notices } from './notices.ts'
+import { Preferences } from './preferences.ts'
+import { profiling } from './membership.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
-import { MIME, printCommitNotice, printDisplayed, printTyping } from './small-payloads.ts'
+import { MIME, printDisplayed, printTyping } from './small-payloads.ts'
 import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
+import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
-/** Types that say nothing of what their author has seen: devices write them by themselves. */
-const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial'])
-
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)
@@ -40,14 +45,16 @@ export class SwarmConversations implements Conversations {
   readonly #statuses: Statuses
   readonly #typing: Typing
   readonly #notices: Notices
-  readonly #announcing = new Map<ConversationId, Promise<void>>() // bounded by the conversations
-  readonly #entries: Source<{ entry: ConversationEntry; own: boolean }>
-  readonly #readies: Source<{ conversation: ConversationId }>
-  readonly #removed: Source<{ conversation: ConversationId }>
-  readonly #status: Source<MessageStatusEvent>
-  readonly #typings: Source<{ conversation: ConversationId; from: AccountUri; active: boolean }>
-  readonly #problems: Source<{ conversation: ConversationId; error: JamiError }>
+  readonly #views: Views
+  readonly #announcing: Announcing
+  readonly #invitations: Invitations
+  readonly #groups: Groups
+  readonly #leaving: Leaving
+  readonly #preferences: Preferences
+  readonly #joining: Joining
+  readonly #events: Events
   readonly #cache = new ObjectCache(CACHE_BYTES)
+  readonly #maxBytes: number
   readonly #off: (() => void)[] = []
   /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
   #createdS = 0
@@ -56,57 +63,90 @@ export class SwarmConversations implements Conversations {
   constructor(env: Env) {
     const { clock, random, logger, identity, contacts, connections, directory, storage, prefix } = env
     this.#env = env
+    this.#maxBytes = env.maxBytes ?? MAX_CONVERSATION_BYTES
     this.#tasks = new Tasks(clock, (err, what) => logger.warn({ err, what }, 'conversation task failed'))
-    const onError = (err: unknown) => logger.error({ err }, 'a listener threw')
-    this.#entries = new Source(onError)
-    this.#readies = new Source(onError)
-    this.#removed = new Source(onError)
-    this.#status = new Source(onError)
-    this.#typings = new Source(onError)
-    this.#problems = new Source(onError)
-    const onProblem = (conversation: ConversationId, error: JamiError) => this.#tellProblem(conversation, error)
+    const events = new Events(logger)
+    this.#events = events
+    const onProblem = (conversation: ConversationId, error: JamiError) => events.tellProblem(conversation, error)
     const tasks = this.#tasks
     const registry = new Registry({ storage, prefix, open: (id) => Conversation.open(this.#conversationEnv(id), id), onProblem })
     const find = (id: ConversationId) => registry.find(id)
-    const mayFetch = (conversation: Conversation, uri: AccountUri) => this.#mayFetch(conversation, uri)
+    const mayFetch = (conversation: Conversation, uri: AccountUri, device?: DeviceId) => this.#mayFetch(conversation, uri, device)
+    const own = identity.accountId
     const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#statuses.note(conversation, account, head, 'sent')
     this.#registry = registry
     this.#fetching = new Fetching({
-      clock, random, logger, tasks, connections, find, onHas, onProblem,
+      clock, random, logger, tasks, connections, find, mayFetch, onHas, onProblem,
       files: (id) => storage.files(`${prefix}/conversations/${id}`),
       isConnected: (account, device) => this.#env.messages.connectedDevices(account).includes(device),
-      onChange: (conversation, change, device) => this.#changed(conversation, change, change.merged ? undefined : device),
+      onChange: (conversation, change, device) => this.#announcing.changed(conversation, change, change.merged ? undefined : device),
     })
     this.#serving = new Serving({
-      clock, logger, tasks, identity, contacts, find, mayFetch, onHas,
+      clock, logger, tasks, identity, contacts, mayFetch,
+      find: (id) => registry.findServed(id),
+      onHas: async (conversation, account, head) => {
+        this.#leaving.fetched(conversation, account, head)
+        await onHas(conversation, account, head)
+      },
       onAhead: (conversation, peer) => this.#fetching.request(conversation, peer.accountId, peer.deviceId),
     })
     this.#cloning = new Cloning({
       registry, tasks, directory, logger, onProblem,
-      clone: (pending, device) => this.#clone(pending, device),
-      onCloned: (conversation, from, head) => this.#cloned(conversation, from, head),
+      connected: (account) => env.messages.connectedDevices(account),
+      clone: (pending, device) => this.#joining.clone(pending, device),
+      onCloned: (conversation, from, head) => this.#joining.cloned(conversation, from, head),
+    })
+    this.#joining = new Joining({
+      tasks, own, registry, onHas, onProblem, maxBytes: this.#maxBytes, certificates: env.certificates, fetching: this.#fetching,
+      conversationEnv: (id) => this.#conversationEnv(id),
+      onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined),
+      onReady: (conversation) => events.ready.emit({ conversation }),
     })
     this.#statuses = new Statuses({
-      clock, own: identity.accountId, emit: (event) => this.#status.emit(event),
+      clock, own: identity.accountId, emit: (event) => this.#events.status.emit(event),
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
-    this.#typing = new Typing(clock, (event) => this.#typings.emit(event))
+    this.#views = new Views({
+      clock, tasks, own, files: (id) => storage.files(`${prefix}/conversations/${id}`), get: (id) => registry.get(id), isHere: ({ id }) => find(id) !== undefined, onProblem,
+    })
+    this.#announcing = new Announcing({
+      clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
+      onChange: (conversation) => this.#views.changed(conversation),
+      onEntry: (event) => this.#events.entry.emit(event),
+      onBanned: (conversation, account) => this.#ban(conversation, account),
+      onUpdated: (conversation) => this.#events.updated.emit({ conversation }),
+    })
+    this.#invitations = new Invitations({ clock, storage, prefix, contacts, onProblem })
+    this.#preferences = new Preferences({ clock, storage, prefix, onProblem })
+    this.#groups = new Groups({ clock, logger, own, messages: env.messages, registry, onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined) })
+    this.#leaving = new Leaving({
+      clock, tasks, own, registry, onProblem, others: (conversation) => this.#announcing.others(conversation),
+      announce: (conversation) => this.#announcing.announce(conversation),
+      onLeft: (id) => this.#forgotten(id),
+    })
+    this.#typing = new Typing(clock, (event) => this.#events.typing.emit(event))
     this.#notices = new Notices({
-      clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, mayFetch,
+      clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, invitations: this.#invitations, mayFetch,
       fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
       clone: (pending, device) => this.#cloneFrom(pending, device),
       accept: (id, from) => this.accept({ conversation: id, from }),
+      onInvitation: (invitation) => this.#events.invitation.emit(invitation),
+      onAsked: (conversation, account, device) => this.#groups.asked(conversation, account, device),
       onDisplayed: (conversation, account, message) => this.#statuses.note(conversation, account, message, 'displayed'),
       onTyping: (conversation, account, active) => this.#typing.heard(conversation, account, active),
     })
   }
 
-  get onEntry() { return this.#entries.listen }
-  get onReady() { return this.#readies.listen }
-  get onRemoved() { return this.#removed.listen }
-  get onStatus() { return this.#status.listen }
-  get onTyping() { return this.#typings.listen }
-  get onProblem() { return this.#problems.listen }
+  get onEntry() { return this.#events.entry.listen }
+  get onReady() { return this.#events.ready.listen }
+  get onRemoved() { return this.#events.removed.listen }
+  get onStatus() { return this.#events.status.listen }
+  get onTyping() { return this.#events.typing.listen }
+  get onProblem() { return this.#events.problem.listen }
+  get onInvitation() { return this.#events.invitation.listen }
+  get onUpdated() { return this.#events.updated.listen }
+  /** Not part of the contract: whoever keeps links and nodes for members of a conversation ends those of this account. */
+  get onBanned() { return this.#events.banned.listen }
 
   // ---------------------------------------------------------------- life
 
@@ -114,18 +154,21 @@ export class SwarmConversations implements Conversations {
     this.#started ??= (async () => {
       if (this.#tasks.signal.aborted) return
       await this.#registry.load()
+      await this.#invitations.load()
+      await this.#preferences.load()
+      for (const conversation of this.#registry.ready) await this.#views.opened(conversation)
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
       this.#off.push(
         ...this.#notices.listen(),
-        connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), open: (channel) => this.#serving.serve(channel) }),
+        connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), limit: (name) => this.#serving.limit(name), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
           if (state === 'available') for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)
         }),
       )
       for (const p of this.#registry.pending) this.#cloning.round(p)
-      for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#join(conversation))
+      for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
     return this.#started
   }
@@ -136,6 +179,7 @@ export class SwarmConversations implements Conversations {
     this.#typing.stop()
     this.#notices.stop()
     this.#fetching.stop()
+    await this.#views.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
   }
@@ -144,13 +188,8 @@ export class SwarmConversations implements Conversations {
     const { clock, random, crypto, logger, identity, displayName, storage, prefix } = this.#env
     return {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
-      cache: this.#cache, onProblem: (error) => this.#tellProblem(id, error),
+      cache: this.#cache, maxBytes: this.#maxBytes, onProblem: (error) => this.#events.tellProblem(id, error),
     }
-  }
-
-  #tellProblem(conversation: ConversationId, error: JamiError): void {
-    this.#env.logger.error({ conversation, err: error }, 'a conversation has a problem')
-    this.#problems.emit({ conversation, error })
   }
 
   // ---------------------------------------------------------------- contract
@@ -165,7 +204,7 @@ export class SwarmConversations implements Conversations {
   }
 
   #cloningInfo(p: Pending): ConversationInfo {
-    return { id: p.id, mode: 0, state: 'cloning', title: undefined, head: undefined }
+    return { id: p.id, mode: p.mode, state: 'cloning', title: undefined, head: undefined }
   }
 
   members(id: ConversationId): readonly ConversationMember[] {
@@ -180,42 +219,56 @@ export class SwarmConversations implements Conversations {
 
   shares(account: AccountUri): boolean {
     for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account)) return true
+    for (const { from } of this.#registry.pending) if (from === account) return !this.#env.contacts.isBanned(account)
+    for (const conversation of this.#registry.leaving) if (this.#mayFetch(conversation, account)) return true
     return false
   }
 
   async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
-    if (options.mode !== 0) throw unsupported('groups')
-    const { peer } = options
+    const card = options.mode === 2 && options.profile ? checkProfile(options.profile) : {}
     this.#registry.checkRoom()
-    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, peer, this.#createdS + 1)
-    this.#createdS = conversation.createdS
-    await this.#registry.record(conversation.id)
-    this.#registry.add(conversation)
-    this.#readies.emit({ conversation: conversation.id })
+    this.#createdS = Math.max(this.#createdS + 1, Math.floor(this.#env.clock.wallTimeMs() / 1000)) // two at once are two
+    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, options.mode === 0 ? options.peer : undefined, this.#createdS)
+    this.#createdS = Math.max(this.#createdS, conversation.createdS)
+    if (Object.keys(card).length > 0) await conversation.change(profiling(card))
+    await this.#registry.enter(conversation, this.#env.clock.wallTimeMs())
+    this.#events.ready.emit({ conversation: conversation.id })
     return conversation.id
   }
 
-  async accept({ conversation: id, from }: Parameters<Conversations['accept']>[0]): Promise<void> {
-    if (this.#registry.find(id)) return
-    const pending = await this.#registry.expect(id, from)
+  async accept({ conversation: id, from, mode }: Parameters<Conversations['accept']>[0]): Promise<void> {
+    const invitation = this.#invitations.get(id)
+    const pending = await this.#invitations.answered(id, async (also) => {
+      if (this.#registry.find(id)) return void (also.length > 0 && (await this.#env.storage.batch(also)))
+      const nowMs = this.#env.clock.wallTimeMs()
+      return this.#registry.expect(id, from, { mode: mode ?? invitation?.mode ?? 0, nowMs, acceptedMs: invitation?.receivedMs ?? 0, also })
+    })
+    if (!pending) return
     pending.waitMs = CLONE_RETRY_FIRST_MS
     pending.failures = 0
     this.#cloning.round(pending)
   }
 
   async remove(id: ConversationId): Promise<void> {
-    const known = await this.#registry.remove(id)
+    await this.#views.forget(id)
+    if (await this.#registry.remove(id, this.#env.clock.wallTimeMs())) this.#forgotten(id)
+  }
+
+  /** The program has it no more. */
+  #forgotten(id: ConversationId): void {
+    this.#tasks.run('forgetting the index', () => this.#views.forget(id))
     this.#fetching.forget(id)
     this.#serving.forget(id)
-    this.#announcing.delete(id)
-    if (known) this.#removed.emit({ conversation: id })
+    this.#announcing.forget(id)
+    this.#preferences.forget(id)
+    this.#events.removed.emit({ conversation: id })
   }
 
   async append(id: ConversationId, body: { type: string; fields: Record<string, string> }, options: { key?: string } & Op = {}): Promise<MessageId> {
     if (options.signal?.aborted) throw abortError(options.signal)
     const conversation = this.#registry.get(id)
     const { id: message, change } = await conversation.append(body, options.key)
-    if (change) this.#changed(conversation, change, undefined)
+    if (change) this.#announcing.changed(conversation, change, undefined)
     return message
   }
 
@@ -243,11 +296,11 @@ export class SwarmConversations implements Conversations {
     const conversation = this.#registry.get(id)
     if (!conversation.has(message)) throw new JamiError('ERR_NOT_FOUND', `message ${message} is not in conversation ${id}`, { details: { message, conversation: id } })
     await conversation.note(this.#env.identity.accountId, message, 'displayed')
-    this.#toMembers(conversation, MIME.displayed, printDisplayed(id, message))
+    this.#announcing.toMembers(conversation, MIME.displayed, printDisplayed(id, message))
   }
 
   setTyping(id: ConversationId, active: boolean): void {
-    this.#toMembers(this.#registry.get(id), MIME.typing, printTyping(id, active))
+    this.#announcing.toMembers(this.#registry.get(id), MIME.typing, printTyping(id, active))
   }
 
   async sync(id: ConversationId, op?: Op): Promise<void> {
@@ -255,7 +308,7 @@ export class SwarmConversations implements Conversations {
     const pending = this.#registry.findPending(id)
     if (pending) return this.#cloning.round(pending)
     const conversation = this.#registry.get(id)
-    for (const uri of this.#others(conversation)) {
+    for (const uri of this.#announcing.others(conversation)) {
       const devices = new Set(messages.connectedDevices(uri))
       for await (const device of directory.devicesOf(uri, op)) devices.add(device)
       await Promise.all([...devices].map((device) => this.#fetching.whenFetched(conversation, uri, device)))
@@ -266,171 +319,101 @@ export class SwarmConversations implements Conversations {
     await exportRepository(this.#registry.get(id), directory)
   }
 
-  // ---------------------------------------------------------------- to come
+  // ---------------------------------------------------------------- groups
 
-  readonly onInvitation = () => () => {}
-  readonly onUpdated = () => () => {}
-
-  invitations(): ConversationInvitation[] {
-    return []
+  invitations(): readonly ConversationInvitation[] {
+    return this.#invitations.list
   }
 
-  async decline(id: ConversationId): Promise<void> {
-    throw new JamiError('ERR_NOT_FOUND', `there is no invitation to ${id}`)
+  decline(id: ConversationId): Promise<void> {
+    return this.#invitations.decline(id)
   }
 
-  async invite(): Promise<void> {
-    throw unsupported('groups')
+  async invite(id: ConversationId, account: AccountUri): Promise<void> {
+    await this.#groups.invite(this.#registry.get(id), account)
   }
 
-  async ban(): Promise<void> {
-    throw unsupported('groups')
+  async ban(id: ConversationId, account: AccountUri): Promise<void> {
+    await this.#groups.ban(this.#registry.get(id), account)
   }
 
-  async unban(): Promise<void> {
-    throw unsupported('groups')
+  async unban(id: ConversationId, account: AccountUri): Promise<void> {
+    await this.#groups.unban(this.#registry.get(id), account)
   }
 
-  async leave(): Promise<void> {
-    throw unsupported('groups')
+  async leave(id: ConversationId): Promise<void> {
+    if (this.#registry.findPending(id)) return this.remove(id)
+    await this.#leaving.leave(this.#registry.get(id))
   }
 
   async profile(id: ConversationId): Promise<ConversationProfile> {
-    this.#registry.get(id)
-    return {}
+    const { title, description, avatar } = await this.#registry.get(id).profile()
+    return { ...(title !== undefined && { title }), ...(description !== undefined && { description }), ...(avatar !== undefined && { avatar }) }
   }
 
-  async updateProfile(): Promise<void> {
-    throw unsupported('groups')
+  async updateProfile(id: ConversationId, change: Parameters<Conversations['updateProfile']>[1]): Promise<void> {
+    await this.#groups.updateProfile(this.#registry.get(id), change)
   }
 
-  preferences(): Record<string, string> {
-    return {}
+  preferences(id: ConversationId): Readonly<Record<string, string>> {
+    return this.#preferences.of(id)
   }
 
-  async setPreferences(): Promise<void> {
-    throw unsupported('groups')
+  async setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
+    if (!this.#registry.findPending(id)) this.#registry.get(id)
+    await this.#preferences.set(id, preferences)
+    this.#events.updated.emit({ conversation: id })
   }
 
-  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = await this.entry(id, message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  // ---------------------------------------------------------------- what people see
+
+  message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    return this.#views.message(id, message)
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
-    }
+  messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    return this.#views.messages(id, options)
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    return this.#views.search(id, query)
   }
 
   unread(id: ConversationId): number {
-    this.#registry.get(id)
-    return 0
+    return this.#views.unread(id)
   }
 
-  lastRead(): MessageId | undefined {
-    return undefined
-  }
-
-  // ---------------------------------------------------------------- announcing
-
-  #others(conversation: Conversation): AccountUri[] {
-    const me = this.#env.identity.accountId
-    return conversation.members.filter((m) => m.uri !== me && m.role !== 'banned' && m.role !== 'left').map((m) => m.uri)
-  }
-
-  #toMembers(conversation: Conversation, mime: string, body: string): void {
-    for (const uri of this.#others(conversation)) void this.#env.messages.send(uri, { mime, body }, { connectedOnly: true }).catch(() => {})
-  }
-
-  /** @param source the device that a change came from: it knows already */
-  #changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
-    this.#registry.index(conversation)
-    const before = this.#announcing.get(conversation.id) ?? Promise.resolve()
-    const running = before.then(() => this.#tell(conversation, change)).catch((error: unknown) => {
-      if (!this.#tasks.signal.aborted) this.#tellProblem(conversation.id, JamiError.from(error))
-    })
-    this.#announcing.set(conversation.id, running)
-    this.#tasks.run('new entries', () => running)
-    const notice = printCommitNotice({ conversation: conversation.id, commit: change.head as MessageId, device: this.#env.identity.deviceId })
-    const { messages, logger } = this.#env
-    for (const uri of this.#others(conversation)) {
-      const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
-      const failed = (err: unknown) => logger.debug({ err }, 'a commit was not announced')
-      if (source === undefined) void messages.send(uri, { mime: MIME.commit, body: notice }, options).catch(failed)
-      else for (const device of messages.connectedDevices(uri)) if (device !== source) void messages.send(device, { mime: MIME.commit, body: notice }, { connectedOnly: true }).catch(failed)
-    }
-  }
-
-  /** New entries in the order of arrival, then what they say of their authors: whoever writes has seen what is before. */
-  async #tell(conversation: Conversation, change: Change): Promise<void> {
-    const me = this.#env.identity.accountId
-    const wrote = new Map<AccountUri, MessageId>() // bounded by the members
-    for (const { oid } of change.commits) {
-      if (this.#tasks.signal.aborted || this.#registry.find(conversation.id) !== conversation) return
-      const entry = await conversation.entry(oid)
-      if (!entry) continue
-      if (entry.author !== me && !UNATTENDED.has(entry.type)) wrote.set(entry.author, oid)
-      this.#entries.emit({ entry, own: entry.author === me })
-    }
-    for (const [member, oid] of wrote) await this.#statuses.note(conversation, member, oid, 'displayed')
-    for (const { member, oid, kind } of conversation.dueMarks()) await this.#statuses.note(conversation, member, oid, kind)
+  lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
+    return this.#views.lastRead(id, member)
   }
 
   // ---------------------------------------------------------------- who may, who has
 
-  #mayFetch(conversation: Conversation, uri: AccountUri): boolean {
+  /** By the tree of main, and by our own bans. */
+  #mayFetch(conversation: Conversation, uri: AccountUri, device?: DeviceId): boolean {
+    const { contacts } = this.#env
     const role = conversation.roleOf(uri)
-    return !this.#env.contacts.isBanned(uri) && (role === 'admin' || role === 'member' || role === 'invited')
+    return (role === 'admin' || role === 'member' || role === 'invited') && !contacts.isBanned(uri) && !conversation.isBanned(uri, device)
+  }
+
+  /** Nothing more is given to an account, or taken from it. */
+  #ban(conversation: Conversation, account: AccountUri): void {
+    const { id } = conversation
+    this.#serving.drop(id, account)
+    this.#fetching.dropAccount(id, account, new JamiError('ERR_PEER_REFUSED', `${account} was banned from conversation ${id}`))
+    this.#typing.gone(id, account)
+    this.#events.banned.emit({ conversation: id, account })
   }
 
   #peerReady(account: AccountUri, device: DeviceId): void {
-    for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account)) this.#fetching.request(conversation, account, device)
+    for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device)
     for (const pending of this.#registry.pending) if (pending.from === account) this.#cloneFrom(pending, device)
+    this.#groups.appeared(account, device)
   }
 
   // ---------------------------------------------------------------- cloning
 
   #cloneFrom(pending: Pending, device: DeviceId): void {
     this.#tasks.run('clone', () => this.#cloning.from(pending, device))
-  }
-
-  async #clone(pending: Pending, device: DeviceId): Promise<{ conversation: Conversation; from: AccountUri; head: Oid }> {
-    const { id, from } = pending
-    const { head, pack } = await this.#fetching.fetch(id, { device, account: from }, MIME.commit, { haves: [], has: () => false, limits: CLONE_LIMITS })
-    if (!pack) throw new JamiError('ERR_REPO_INVALID', `conversation ${id}: nothing came`)
-    try {
-      if (this.#registry.findPending(id) !== pending) throw new JamiError('ERR_NOT_FOUND', `conversation ${id} is not waited for any more`)
-      const peer = await this.#env.certificates.get(device)
-      return { conversation: await Conversation.clone(this.#conversationEnv(id), id, head, pack, from), from: peer?.accountId ?? from, head }
-    } catch (error) {
-      this.#fetching.drop(id, device, JamiError.from(error))
-      throw error
-    } finally {
-      await pack.discard()
-    }
-  }
-
-  async #cloned(conversation: Conversation, from: AccountUri, head: Oid): Promise<void> {
-    await this.#statuses.note(conversation, from, head, 'sent')
-    await this.#join(conversation)
-    this.#readies.emit({ conversation: conversation.id })
-  }
-
-  /** Takes our place when we are invited: again and again while the disk does not take it. */
-  async #join(conversation: Conversation, attempt = 0): Promise<void> {
-    try {
-      const change = conversation.roleOf(this.#env.identity.accountId) === 'invited' ? await conversation.join() : undefined
-      if (change) this.#changed(conversation, change, undefined)
-    } catch (error) {
-      if (this.#tasks.signal.aborted || this.#registry.find(conversation.id) !== conversation) return
-      if (attempt === 0) this.#tellProblem(conversation.id, JamiError.from(error))
-      this.#tasks.after(Math.min(FETCH_RETRY_MS * 2 ** attempt, STORAGE_RETRY_MAX_MS), 'joining again', () => this.#join(conversation, attempt + 1))
-    }
   }
 }

@@ -27,6 +27,11 @@ export class Typing {
     if (active !== (timer !== undefined)) this.#emit({ conversation, from, active })
   }
 
+  /** Is not in the conversation any more. */
+  gone(conversation: ConversationId, from: AccountUri): void {
+    if (this.#timers.has(`${conversation} ${from}`)) this.heard(conversation, from, false)
+  }
+
   stop(): void {
     for (const timer of this.#timers.values()) timer.cancel()
     this.#timers.clear()

@@ -2,7 +2,7 @@
 // that is not before what it builds on. docs/protocol/04 §1.4–1.6, §2.2, §4.6. Proof: conversation/conversation.test.ts.
 import { JamiError } from '@jamikit/core/base'
 import { fromUtf8, utf8 } from '@jamikit/core/codec'
-import type { AccountUri, BaseEnv, DeviceIdentity } from '@jamikit/core/contracts'
+import type { AccountUri, BaseEnv, DeviceId, DeviceIdentity } from '@jamikit/core/contracts'
 import { parseCertificate } from '@jamikit/core/identity'
 import { MAX_COMMIT_BYTES, MAX_TIME_AHEAD_S } from '../defaults.ts'
 import { authorName, signedCommit, unsignedCommit } from '../repo/commit.ts'
@@ -55,6 +55,10 @@ export class Writer {
     return blob(utf8(this.#env.identity.chain[0].pem))
   }
 
+  get deviceId(): DeviceId {
+    return this.#env.identity.deviceId
+  }
+
   get devicePath(): string {
     return `devices/${this.#env.identity.deviceId}.crt`
   }
@@ -95,6 +99,11 @@ export class Writer {
     const [device, account] = this.#env.identity.chain
     const validS = Math.ceil(Math.max(device.notBeforeMs, account?.notBeforeMs ?? 0) / 1000)
     return Math.max(nowS, validS, ...parents.map(({ timeS }) => timeS).filter((timeS) => timeS <= nowS + MAX_TIME_AHEAD_S))
+  }
+
+  /** The tree lacks our device's certificate, or has one that expired: the next commit brings it. */
+  async isNew(reader: Pick<ObjectReader, 'read'>, tree: Oid): Promise<boolean> {
+    return (await this.#ownCertificate(reader, tree)).length > 0
   }
 
   /** Our device's certificate when the tree lacks it, or has one that expired. */

@@ -139,6 +139,11 @@ export class HistoryStore implements ObjectReader {
     return undefined
   }
 
+  /** What is kept, deflated. */
+  async bytes(): Promise<number> {
+    return this.#parts.journal.bytes + (await this.#parts.packs.bytes())
+  }
+
   /** True when the journal has grown enough to become a pack. */
   get full(): boolean {
     const { journal, limits } = this.#parts

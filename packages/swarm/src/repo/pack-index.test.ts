@@ -38,6 +38,24 @@ describe('pack index', () => {
     expect([...index.byOffset()].map((row) => index.offset(row))).toEqual(entries(count).map((e) => e.offset).sort((a, b) => a - b))
   })
 
+  it('a page of neighbours, from either end, is read without putting all entries in order; whoever looks everywhere gets the same answers', async () => {
+    const count = 20_000
+    const sizes = Array.from({ length: count }, (_, n) => (n % 500 === 0 ? 300_000 : 100 + (n % 900)))
+    const offsets = sizes.map((_, n) => n)
+    for (let n = 0, at = 12; n < count; n++) [offsets[n], at] = [at, at + (sizes[n] as number)]
+    const bytes = await encodePackIndex(offsets.map((offset, n) => ({ oid: id((n * 7919) % count), offset, crc: n })), id('pack'), new Turns(clock))
+    for (const page of [offsets.slice(-50).reverse(), offsets.slice(0, 50), offsets.slice(9000, 9100)]) {
+      const index = new PackIndex(bytes)
+      let ordered = 0
+      const order = index.byOffset.bind(index)
+      index.byOffset = () => (ordered++, order())
+      for (const offset of page.filter((_, i) => i > 0 || page[0] === offsets.at(-1))) expect(index.next(offset)).toBe(offsets[offsets.indexOf(offset) + 1])
+      expect(ordered).toBe(0)
+      for (let n = 0; n < count; n += 37) expect(index.next(offsets[n] as number)).toBe(offsets[n + 1])
+      expect(ordered).toBeGreaterThan(0)
+    }
+  })
+
   it('with any byte flipped, cut, or with a fan-out that goes down, is refused', async () => {
     const bytes = await encode(3)
     for (let at = 0; at < bytes.length; at += 3) {

@@ -12,6 +12,9 @@ const IDS = FANOUT + 1024
 /** Offsets of 31 bits: packs of 2 GiB and more are neither written nor read. */
 const MAX_OFFSET = 0x7fffffff
 const MAX_OBJECTS = 0x200000
+/** What is looked at around an entry, and how often, before all entries are put in order. */
+const NEAR_BYTES = 128 << 10
+const MAX_LOOKS = 4
 /** What an entry counts for in a slice of work. */
 const ENTRY_COST = 400
 
@@ -66,6 +69,8 @@ export class PackIndex {
   readonly #bytes: Uint8Array
   readonly #view: DataView
   #order: Uint32Array | undefined
+  #near = { from: 0, to: 0, offsets: new Float64Array(0), last: -1 }
+  #looks = 0
 
   /** @throws ERR_STORAGE_CORRUPT, ERR_LIMIT when the pack is too large */
   constructor(bytes: Uint8Array) {
@@ -127,8 +132,11 @@ export class PackIndex {
   byOffset(): Uint32Array {
     if (!this.#order) {
       // offset and row in one number, so that a native sort does it
-      const keys = Float64Array.from({ length: this.count }, (_, row) => this.offset(row) * MAX_OBJECTS + row).sort()
-      this.#order = Uint32Array.from(keys, (key) => key % MAX_OBJECTS)
+      const keys = new Float64Array(this.count)
+      for (let row = 0; row < keys.length; row++) keys[row] = this.offset(row) * MAX_OBJECTS + row
+      keys.sort()
+      this.#order = new Uint32Array(this.count)
+      for (let place = 0; place < keys.length; place++) this.#order[place] = (keys[place] as number) % MAX_OBJECTS
     }
     return this.#order
   }
@@ -142,8 +150,41 @@ export class PackIndex {
 
   /** Where the entry after this offset begins; undefined after the last one. */
   next(offset: number): number | undefined {
+    const near = this.#order ? undefined : this.#nearby(offset)
+    if (near !== undefined) return near < 0 ? undefined : near
     const row = this.byOffset()[this.#place(offset)]
     return row === undefined ? undefined : this.offset(row)
+  }
+
+  /** The same, from what lies around: who reads a page needs no order of all. -1 when none follows, undefined when that is not known. */
+  #nearby(offset: number): number | undefined {
+    const known = this.#after(offset)
+    if (known !== undefined || this.#looks >= MAX_LOOKS) return known
+    this.#looks++
+    const [from, to] = [offset - NEAR_BYTES, offset + NEAR_BYTES]
+    const offsets: number[] = [] // bounded by NEAR_BYTES and what an entry takes at least
+    let last = -1
+    for (let row = 0; row < this.count; row++) {
+      const at = this.offset(row)
+      if (at > last) last = at
+      if (at >= from && at <= to) offsets.push(at)
+    }
+    this.#near = { from, to, offsets: Float64Array.from(offsets).sort(), last }
+    return this.#after(offset)
+  }
+
+  #after(offset: number): number | undefined {
+    const { from, to, offsets, last } = this.#near
+    if (offset < from || offset >= to) return undefined
+    if (offset >= last) return -1
+    let low = 0
+    let high = offsets.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if ((offsets[middle] as number) <= offset) low = middle + 1
+      else high = middle
+    }
+    return offsets[low]
   }
 
   /** How many entries begin here or before. */

@@ -72,6 +72,13 @@ export class PackStore {
     return this.#packs
   }
 
+  /** Of all packs. */
+  async bytes(): Promise<number> {
+    let sum = 0
+    for (const { path } of this.#packs) sum += (await this.#files.size(path)) ?? 0
+    return sum
+  }
+
   async #index(pack: PackFile): Promise<PackIndex> {
     try {
       return await pack.index()

@@ -50,6 +50,22 @@ describe('a fetch', () => {
     ])
   })
 
+  it('a server that ends the session with the last byte of its pack has given it', async () => {
+    const clock = new ManualClock()
+    const [a, b] = channel({ highWaterBytes: 1 << 30 })
+    await a.write(refs)
+    const serving = (async () => {
+      for await (const bytes of a) {
+        if (!Buffer.from(bytes).includes('done')) continue
+        await a.write(concatBytes(pkt('NAK\n'), band(1, await pack()), FLUSH))
+        return a.close()
+      }
+    })()
+    const options: FetchOptions = { conversation, server: alice.deviceId, haves: [], has: () => false, scratch: scratch(new MemoryScratch()), signal: never }
+    await expect(clock.run(fetchFrom(new GitStream(b, clock), options))).resolves.toMatchObject({ head, pack: { count: 9 } })
+    await serving
+  })
+
   it('nothing is asked for when the head is here; a head that was refused is not asked for, and the server does not take us for having it', async () => {
     expect(await fetched([refs], { has: (oid) => oid === head })).toMatchObject({ result: { head, pack: undefined }, asked: [expect.anything(), 'flush'] })
     const refused = await fetched([refs], { refused: (oid) => oid === head })

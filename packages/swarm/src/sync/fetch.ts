@@ -51,11 +51,15 @@ export async function fetchFrom(stream: GitStream, options: FetchOptions): Promi
   }
   if (options.refused?.(head)) throw repoInvalid(`head ${head} was refused before`, { head, remembered: true })
   try {
+    if (options.limits?.bytes === 0) throw limitError('fetched bytes', 1, 0) // nothing is asked for that could not be kept
     return { head, pack: await fetchPack(stream, head, options) }
   } catch (error) {
     throw withHead(error, head)
   }
 }
+
+/** The peer has ended the channel, or its link. */
+const ENDED: ReadonlySet<string> = new Set(['ERR_CHANNEL_CLOSED', 'ERR_LINK_LOST'])
 
 async function fetchPack(stream: GitStream, head: Oid, options: FetchOptions): Promise<ReceivedPack> {
   const { signal, scratch, limits } = options
@@ -64,7 +68,9 @@ async function fetchPack(stream: GitStream, head: Oid, options: FetchOptions): P
     const haves = options.haves.slice(0, MAX_HAVES).map((oid) => pkt(`have ${oid}\n`))
     await stream.write(concatBytes(pkt(`want ${head} side-band-64k include-tag \n`), FLUSH, ...haves, pkt('done\n')), signal)
     await receivePack(stream, reader, limits?.bytes ?? PACK_LIMITS.bytes, signal)
-    await stream.write(FLUSH, signal)
+    await stream.write(FLUSH, signal).catch((error: unknown) => {
+      if (!JamiError.is(error) || !ENDED.has(error.code)) throw error // else: all of it is here, and a server may end the session after it
+    })
   } catch (error) {
     await reader.abandon()
     throw error

@@ -34,10 +34,11 @@ interface Source extends Held {
 export class Refusals {
   readonly #sources = new Map<string, Source>() // bounded by MAX_REFUSED_SOURCES
 
-  /** @param source a device in a conversation: a broken history of others does not keep us from it elsewhere */
-  refuse(source: string, head: Oid, nowMs: number): void {
+  /** @param source a device in a conversation: a broken history of others does not keep us from it elsewhere @returns whether this head was not refused before */
+  refuse(source: string, head: Oid, nowMs: number): boolean {
     const known = this.#sources.get(source) ?? { times: 0, untilMs: 0, heads: new Map<Oid, Held>() }
     const its = known.heads.get(head) ?? { times: 0, untilMs: 0 }
+    const isNew = its.times === 0
     hold(known, REFUSED_SOURCE_MS, nowMs)
     hold(its, REFUSED_HEAD_MS, nowMs)
     known.heads.delete(head)
@@ -46,6 +47,7 @@ export class Refusals {
     this.#sources.delete(source)
     this.#sources.set(source, known)
     dropOldest(this.#sources, MAX_REFUSED_SOURCES)
+    return isNew
   }
 
   /** How long not to fetch from a source at all (without `head`), or this head of it; 0 when it may be. */

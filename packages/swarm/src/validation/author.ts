@@ -1,17 +1,19 @@
 // Who wrote a commit, as proven by the certificates in a tree: device and account, the link between them, the commit's signature.
 // Certificates may begin after the commit's time: clocks differ, and the peers look at the end only.
 // docs/protocol/04 §1.7, §3.3, traps S1, S2. Proof: validation/validate-commit.test.ts, validation/validate-history.test.ts.
-import type { AccountUri, Certificate, CertificateChain, Crypto } from '@jamikit/core/contracts'
+import type { AccountUri, Certificate, CertificateChain, Crypto, DeviceIdentity } from '@jamikit/core/contracts'
 import { accountUriOf, deviceIdOf, parseCertificate, parseChain, verifyIssued } from '@jamikit/core/identity'
 import { JamiError } from '@jamikit/core/base'
 import { type Commit, parseCommit } from '../repo/commit.ts'
 import { readFile } from '../repo/edit-tree.ts'
 import { type Oid, repoInvalid } from '../repo/object.ts'
+import { BAN_KINDS, paths } from '../repo/tree-paths.ts'
 import type { ObjectReader } from '../repo/types.ts'
 import type { Budget, Trees } from './trees.ts'
 
 /** One certificate file: a chain of PEM blocks. */
 export const MAX_CERTIFICATE_FILE = 65_536
+/** Proofs that are remembered, each kind. */
 const MAX_PROVEN = 4096
 
 export interface Author {
@@ -49,6 +51,7 @@ export class Authors {
   readonly #trees: Trees
   readonly #devices = new Map<Oid, Certificate>() // by their blob; bounded by MAX_PROVEN
   readonly #proven = new Map<string, Author>() // by the two blobs that prove it; bounded by MAX_PROVEN
+  readonly #active = new Map<string, Author>() // by tree and device; bounded by MAX_PROVEN
 
   constructor(crypto: Crypto, trees: Trees) {
     this.#crypto = crypto
@@ -63,8 +66,19 @@ export class Authors {
     return author
   }
 
+  /** In a tree that many commits share it is looked up once. */
   async #prove(tree: Oid, device: string, budget: Budget): Promise<Author> {
-    const path = `devices/${device}.crt`
+    const key = `${tree} ${device}`
+    const known = this.#active.get(key)
+    if (known) return known
+    const author = await this.#proveIn(tree, device, budget)
+    if (this.#active.size >= MAX_PROVEN) this.#active.clear()
+    this.#active.set(key, author)
+    return author
+  }
+
+  async #proveIn(tree: Oid, device: string, budget: Budget): Promise<Author> {
+    const path = paths.device(device)
     const deviceOid = await this.#trees.file(tree, path, budget)
     if (!deviceOid) throw repoInvalid(`author: device ${device} has no certificate in the conversation`)
     const certificate = this.#devices.get(deviceOid) ?? readCertificate(await this.#trees.blob(deviceOid, MAX_CERTIFICATE_FILE), path)
@@ -73,12 +87,13 @@ export class Authors {
     if (deviceIdOf(certificate.publicKey) !== device) throw repoInvalid('author: the certificate is of another device')
     const uri = issuerOf(certificate)
     if (!uri) throw repoInvalid('author: the device certificate names no account')
-    const accountOid = (await this.#trees.file(tree, `members/${uri}.crt`, budget)) ?? (await this.#trees.file(tree, `admins/${uri}.crt`, budget))
+    const accountOid = (await this.#trees.file(tree, paths.member(uri), budget)) ?? (await this.#trees.file(tree, paths.admin(uri), budget))
     if (!accountOid) throw repoInvalid(`author: account ${uri} is not a member`)
+    for (const kind of BAN_KINDS) if (await this.#trees.file(tree, paths.banned(kind, kind === 'devices' ? device : uri), budget)) throw repoInvalid(`author: ${kind === 'devices' ? `device ${device}` : `account ${uri}`} is banned`)
     const key = `${deviceOid} ${accountOid}`
     const known = this.#proven.get(key)
     if (known) return known
-    const [account] = readChain(await this.#trees.blob(accountOid, MAX_CERTIFICATE_FILE), `members/${uri}.crt`)
+    const [account] = readChain(await this.#trees.blob(accountOid, MAX_CERTIFICATE_FILE), paths.member(uri))
     if (accountUriOf(account.publicKey) !== uri) throw repoInvalid('author: the account certificate is of another account')
     if (!verifyIssued(certificate, account)) throw repoInvalid('author: the account did not certify the device')
     const author = { uri, device: certificate, account }
@@ -95,7 +110,7 @@ export class Authors {
 
 /** The account of a commit that was validated before, from the certificates in its tree (of its parent when its author left). */
 export async function authorIn(commit: Pick<Commit, 'tree' | 'parents' | 'device'>, reader: Pick<ObjectReader, 'read'>): Promise<AccountUri | undefined> {
-  const file = (tree: Oid) => readFile(reader, tree, `devices/${commit.device}.crt`)
+  const file = (tree: Oid) => readFile(reader, tree, paths.device(commit.device))
   let found = await file(commit.tree)
   const [parent] = commit.parents
   if (!found && parent !== undefined) {
@@ -103,4 +118,11 @@ export async function authorIn(commit: Pick<Commit, 'tree' | 'parents' | 'device
     if (object?.type === 'commit') found = await file(parseCommit(object.data).tree)
   }
   return found && issuerOf(parseCertificate(found.data))
+}
+
+/** A device may write on top of a tree: it is there, its account is in, and neither is banned. */
+export async function mayWrite(reader: Pick<ObjectReader, 'read'>, tree: Oid, { accountId, deviceId }: Pick<DeviceIdentity, 'accountId' | 'deviceId'>): Promise<boolean> {
+  const has = async (path: string) => (await readFile(reader, tree, path)) !== undefined
+  for (const kind of BAN_KINDS) if (await has(paths.banned(kind, kind === 'devices' ? deviceId : accountId))) return false
+  return (await has(paths.device(deviceId))) && ((await has(paths.member(accountId))) || (await has(paths.admin(accountId))))
 }

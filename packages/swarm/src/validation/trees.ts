@@ -97,6 +97,15 @@ export class Trees {
     return at
   }
 
+  /** Names of the files in a directory at the top. */
+  async names(root: Oid, directory: string, budget: Budget): Promise<string[]> {
+    const entry = (await this.#tree(root, budget)).byName.get(directory)
+    if (entry?.mode !== TREE_MODE) return []
+    const { entries } = await this.#tree(entry.oid, budget)
+    this.#count(entries.length + 1, budget) // known or not: the walk costs it
+    return entries.filter(({ mode }) => mode === BLOB_MODE).map(({ name }) => name)
+  }
+
   /**
    * Files that differ, by path. Directories that are the same are not opened.
    * @throws ERR_REPO_INVALID for empty directories and missing or wrong objects, ERR_LIMIT

@@ -53,13 +53,18 @@ describe('what real daemons wrote', () => {
     expect([...types].sort()).toEqual(expect.arrayContaining(['application/data-transfer+json', 'initial', 'member', 'merge', 'text/plain']))
   })
 
-  it('a captured group conversation is refused as long as only one-to-ones are supported', async () => {
+  it('SWM-10 SWM-11 a captured group history is accepted: invitations, joins, profile, call, vote and ban', async () => {
     const objects = bundle('group-mode-2')
-    const parents = new Set([...objects.values()].flatMap((o) => (o.type === 'commit' ? parseCommit(o.data).parents : [])))
-    const head = [...objects].find(([oid, o]) => o.type === 'commit' && !parents.has(oid))?.[0] ?? ''
+    const all = [...objects].flatMap(([oid, o]) => (o.type === 'commit' ? [{ oid, ...parseCommit(o.data) }] : []))
+    const parents = new Set(all.flatMap((commit) => commit.parents))
+    const head = all.find(({ oid }) => !parents.has(oid))?.oid ?? ''
     const { crypto, clock } = new Story()
-    await expect(validateHistory({ crypto, clock }, { conversation: 'ed132670692ce7ea7b728ac6d8022bd5d1aba670' as never, head, pack: receivedPack(objects), known: undefined }))
-      .rejects.toThrow(/mode 2, supported is 0/)
+    const { commits, used } = await validateHistory({ crypto, clock }, { conversation: 'ed132670692ce7ea7b728ac6d8022bd5d1aba670' as never, head, pack: receivedPack(objects), known: undefined })
+    expect(commits).toHaveLength(all.length)
+    expect(used.size).toBe(objects.size)
+    expect(new Set(commits.map(({ author }) => author)).size).toBe(3)
+    const types = new Set(all.map(({ message }) => parseBody(message)).map(({ type, fields }) => `${type} ${fields.action ?? ''}`.trim()))
+    expect([...types].sort()).toEqual(expect.arrayContaining(['application/call-history+json', 'application/update-profile', 'initial', 'member add', 'member ban', 'member join', 'text/plain', 'vote']))
   })
 })
 

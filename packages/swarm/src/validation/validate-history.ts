@@ -10,7 +10,7 @@ import { type Oid, repoInvalid } from '../repo/object.ts'
 import type { History, NewCommit, ObjectReader } from '../repo/types.ts'
 import { Ancestry } from './ancestry.ts'
 import { Authors } from './author.ts'
-import type { RootFacts } from './rules/rule.ts'
+import type { RootFacts, RuleName } from './rules/rule.ts'
 import { readInitial } from './rules/initial.ts'
 import { Budget, Trees } from './trees.ts'
 import { validateCommit, type ValidationContext } from './validate-commit.ts'
@@ -31,6 +31,17 @@ export interface Validated {
   readonly used: ReadonlySet<Oid>
 }
 
+/** What `details` of a refusal say. */
+export interface Refusal {
+  /** The first commit that is not right, parents first. */
+  readonly commit: Oid
+  /** Its parents, all of them right: there the part ends that can be kept and read. Unknown when the commit itself cannot be read. */
+  readonly parents?: readonly Oid[]
+  /** Which rule it breaks; left out for ERR_LIMIT. */
+  readonly rule?: RuleName
+  readonly reason: string
+}
+
 /** Units of work between two turns of the event loop: looked at entries, so many for each commit, and one for so many of its bytes. */
 const SLICE_UNITS = 2_000
 const COMMIT_UNITS = 50
@@ -45,15 +56,15 @@ interface Light {
 export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fetched: Fetched): Promise<Validated> {
   const { conversation, head, pack, known } = fetched
   const slices = new Slices(env.clock, SLICE_UNITS)
-  const commitAt = async (oid: Oid): Promise<Commit> => {
+  const commitAt = (oid: Oid): Promise<Commit> => explained({ commit: oid, rule: 'commit' }, async () => {
     const found = await pack.stat(oid)
-    if (found?.type !== 'commit') throw repoInvalid(`commit ${oid} is ${found ? `a ${found.type}` : 'missing'}`, { commit: oid })
+    if (found?.type !== 'commit') throw repoInvalid(`it is ${found ? `a ${found.type}` : 'missing'}`)
     if (found.size > MAX_COMMIT_BYTES) throw limitError('commit bytes', found.size, MAX_COMMIT_BYTES)
     await slices.spend(COMMIT_UNITS + Math.floor(found.size / BYTES_PER_UNIT))
-    return explained(oid, async () => parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0)))
-  }
+    return parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0))
+  })
   const { order, lights } = await parentsFirst(head, known, commitAt)
-  if (!known && !lights.has(conversation)) throw repoInvalid('the initial commit is not the conversation')
+  if (!known && !lights.has(conversation)) throw refused({ commit: head, rule: 'history' }, repoInvalid('the initial commit is not the conversation'))
 
   const reader: ObjectReader = {
     read: async (oid) => (await pack.read(oid)) ?? known?.read(oid),
@@ -94,7 +105,7 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
   const commits: NewCommit[] = []
   const running: Promise<NewCommit>[] = []
   const one = async (oid: Oid, commit: Commit): Promise<NewCommit> => {
-    const author = await explained(oid, () => validateCommit(context, oid, commit))
+    const author = await explained({ commit: oid, parents: commit.parents }, () => validateCommit(context, oid, commit))
     return { oid, tree: commit.tree, parents: commit.parents, timeS: commit.committerTimeS, author: author.uri, device: commit.device }
   }
   for (const oid of order) {
@@ -131,15 +142,20 @@ async function parentsFirst(head: Oid, known: History | undefined, commitAt: (oi
   return { order, lights }
 }
 
-/** Whatever is wrong with a commit is its peer's fault, and says which commit. */
-async function explained<T>(oid: Oid, work: () => Promise<T>): Promise<T> {
+/** Whatever is wrong with a commit is its peer's fault, and says which commit, and why. What is wrong with our own disk stays what it is. */
+async function explained<T>(about: Omit<Refusal, 'reason'>, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     if (JamiError.is(error, 'ERR_STORAGE_CORRUPT') || JamiError.is(error, 'ERR_STORAGE_IO') || JamiError.is(error, 'ERR_CLOSED')) throw error
-    const code = JamiError.is(error, 'ERR_LIMIT') ? 'ERR_LIMIT' : 'ERR_REPO_INVALID'
-    const details = JamiError.is(error) ? error.details : {}
-    if (details.commit === oid) throw error
-    throw new JamiError(code, `commit ${oid}: ${error instanceof Error ? error.message : 'it cannot be validated'}`, { cause: error, details: { ...details, commit: oid } })
+    if (JamiError.is(error) && error.details.reason !== undefined) throw error // of the commit that was looked at for this one
+    throw refused(about, error)
   }
+}
+
+function refused({ rule, ...about }: Omit<Refusal, 'reason'>, error: unknown): JamiError {
+  const code = JamiError.is(error, 'ERR_LIMIT') ? 'ERR_LIMIT' : 'ERR_REPO_INVALID'
+  const reason = error instanceof Error ? error.message : 'it cannot be validated'
+  const details = { ...(rule !== undefined && code === 'ERR_REPO_INVALID' && { rule }), ...(JamiError.is(error) && error.details), ...about, reason }
+  return new JamiError(code, `commit ${about.commit}: ${reason}`, { cause: error, details })
 }

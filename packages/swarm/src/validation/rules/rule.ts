@@ -5,8 +5,17 @@ import type { AccountUri } from '@jamikit/core/contracts'
 import type { Commit } from '../../repo/commit.ts'
 import type { CommitBody } from '../../repo/commit-body.ts'
 import { EMPTY_BLOB, objectId, type Oid, repoInvalid } from '../../repo/object.ts'
+import { paths } from '../../repo/tree-paths.ts'
 import { type Author, MAX_CERTIFICATE_FILE, readCertificate, readChain } from '../author.ts'
 import type { Budget, Change, Trees } from '../trees.ts'
+
+/**
+ * What a commit was refused for, as programs see it in `details.rule`: the bytes of its object, its place in the history, its message, who wrote
+ * it, or the rule of its type.
+ */
+export type RuleName =
+  | 'commit' | 'history' | 'message' | 'author' | 'signature' | 'tree' | 'merge'
+  | 'initial' | 'member' | 'add' | 'join' | 'remove' | 'ban' | 'unban' | 'vote' | 'profile' | 'checkpoint' | 'edit' | 'document' | 'ordinary'
 
 export type ChangeKind = 'added' | 'removed' | 'replaced'
 
@@ -14,8 +23,8 @@ export type ChangeKind = 'added' | 'removed' | 'replaced'
 export interface RootFacts {
   readonly mode: number
   readonly creator: AccountUri
-  /** The other person of a 1:1. */
-  readonly invited: string
+  /** The other person of a 1:1; nobody in other modes. */
+  readonly invited?: string
 }
 
 export interface RuleContext {
@@ -63,6 +72,11 @@ export function mustBeEmpty({ path, after }: Change): void {
   if (after !== EMPTY_ID) throw repoInvalid(`${path}: got content, allowed an empty file`, { path })
 }
 
+/** @throws ERR_REPO_INVALID unless the author was an admin before this commit (trap S5). */
+export async function mustBeAdmin(ctx: RuleContext, what: string): Promise<void> {
+  if (!(await hasFile(ctx, ctx.before, paths.admin(ctx.author.uri)))) throw repoInvalid(`${what}: its author is not an admin`)
+}
+
 /** True when the file is there in a tree. */
 export async function hasFile(ctx: RuleContext, tree: Oid | undefined, path: string): Promise<boolean> {
   return tree !== undefined && (await ctx.trees.file(tree, path, ctx.budget)) !== undefined
@@ -70,7 +84,7 @@ export async function hasFile(ctx: RuleContext, tree: Oid | undefined, path: str
 
 /** The author's device certificate: new, or renewed with the same key. That it is of the author's account, `Authors` proved in the same tree. */
 export function ownDevice(ctx: RuleContext): Allowed {
-  return { path: `devices/${ctx.commit.device}.crt`, kinds: ['added', 'replaced'], check: (change) => checkDevice(ctx, change) }
+  return { path: paths.device(ctx.commit.device), kinds: ['added', 'replaced'], check: (change) => checkDevice(ctx, change) }
 }
 
 async function checkDevice(ctx: RuleContext, { path, before, after }: Change): Promise<void> {

@@ -1,0 +1,2 @@
+// Names of @jamikit/media; nothing else.
+export { media } from './media.ts'

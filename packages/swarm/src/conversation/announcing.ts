@@ -1,0 +1,113 @@
+// What changed in a conversation, told: to the program in order, to those whom it bans nothing more, to the members that there is something
+// to fetch. docs/protocol/04 §4.5.2, §5.6, B.5. Proof: conversation/announcing.test.ts, conversation/groups.test.ts.
+import { JamiError, type Tasks } from '@jamikit/core/base'
+import type { AccountUri, BaseEnv, ConversationEntry, ConversationId, DeviceId, DeviceIdentity, MessageId, PeerMessages } from '@jamikit/core/contracts'
+import { MAX_ANNOUNCED } from '../defaults.ts'
+import type { Change, Conversation } from './conversation.ts'
+import type { Registry } from './registry.ts'
+import { MIME, printCommitNotice } from './small-payloads.ts'
+import type { Statuses } from './statuses.ts'
+
+/** Types that say nothing of what their author has seen: devices write them by themselves. */
+const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial', 'device'])
+
+export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'> {
+  readonly tasks: Tasks
+  readonly identity: DeviceIdentity
+  readonly messages: PeerMessages
+  readonly registry: Registry
+  readonly statuses: Statuses
+  /** Something is new in it. */
+  readonly onChange: (conversation: Conversation) => void
+  readonly onEntry: (event: { entry: ConversationEntry; own: boolean }) => void
+  readonly onBanned: (conversation: Conversation, account: AccountUri) => void
+  readonly onUpdated: (conversation: ConversationId) => void
+  readonly onProblem: (conversation: ConversationId, error: JamiError) => void
+}
+
+export class Announcing {
+  readonly #env: AnnouncingEnv
+  readonly #telling = new Map<ConversationId, Promise<void>>() // bounded by the conversations
+
+  constructor(env: AnnouncingEnv) {
+    this.#env = env
+  }
+
+  /** Accounts beside ours that take part, or are invited to. */
+  others(conversation: Conversation): AccountUri[] {
+    const me = this.#env.identity.accountId
+    return conversation.members.filter(({ uri, role }) => uri !== me && role !== 'banned' && role !== 'left' && !conversation.isBanned(uri)).map(({ uri }) => uri)
+  }
+
+  /** A small message to those with a link. */
+  toMembers(conversation: Conversation, mime: string, body: string): void {
+    const { messages } = this.#env
+    for (const uri of this.others(conversation)) if (messages.connectedDevices(uri).length > 0) void messages.send(uri, { mime, body }, { connectedOnly: true }).catch(() => {})
+  }
+
+  /** @param source the device that a change came from: it knows already */
+  changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
+    const { registry, tasks, onChange, onBanned, onUpdated, onProblem } = this.#env
+    onChange(conversation)
+    if (registry.find(conversation.id) === conversation) registry.index(conversation)
+    for (const account of change.banned) onBanned(conversation, account)
+    const before = this.#telling.get(conversation.id) ?? Promise.resolve()
+    const running = before.then(() => this.#tell(conversation, change)).catch((error: unknown) => {
+      if (!tasks.signal.aborted) onProblem(conversation.id, JamiError.from(error))
+    })
+    this.#telling.set(conversation.id, running)
+    tasks.run('new entries', () => running)
+    if (change.profile) onUpdated(conversation.id)
+    if (source === undefined) this.announce(conversation)
+    else this.#relay(conversation, source)
+  }
+
+  /**
+   * Our own news: to members with a link, then to others until MAX_ANNOUNCED are told, chosen by chance. Queued for whoever is not there; the
+   * newest replaces what waits. Whoever fetches tells those with links to it, and gets everything when links come up.
+   */
+  announce(conversation: Conversation): void {
+    const { messages, random, logger } = this.#env
+    const linked: AccountUri[] = []
+    const others: AccountUri[] = []
+    for (const uri of this.others(conversation)) (messages.connectedDevices(uri).length > 0 ? linked : others).push(uri)
+    while (others.length > Math.max(0, MAX_ANNOUNCED - linked.length)) others.splice(random.below(others.length), 1)
+    const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
+    for (const uri of [...linked, ...others])
+      void messages.send(uri, { mime: MIME.commit, body: this.#notice(conversation) }, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
+  /** What we fetched, and have: to the other devices with a link. */
+  #relay(conversation: Conversation, source: DeviceId): void {
+    const { messages, logger } = this.#env
+    const body = this.#notice(conversation)
+    for (const uri of this.others(conversation)) {
+      for (const device of messages.connectedDevices(uri))
+        if (device !== source) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+    }
+  }
+
+  #notice(conversation: Conversation): string {
+    return printCommitNotice({ conversation: conversation.id, commit: conversation.head, device: this.#env.identity.deviceId })
+  }
+
+  /** New entries in the order of arrival, then what they say of their authors: whoever writes has seen what is before. */
+  async #tell(conversation: Conversation, change: Change): Promise<void> {
+    const { identity, registry, statuses, tasks, onEntry } = this.#env
+    const wrote = new Map<AccountUri, MessageId>() // bounded by the members
+    for (const { oid } of change.commits) {
+      if (tasks.signal.aborted || registry.find(conversation.id) !== conversation) return
+      const entry = await conversation.entry(oid)
+      if (!entry) continue
+      const own = entry.author === identity.accountId
+      if (!own && !UNATTENDED.has(entry.type)) wrote.set(entry.author, oid)
+      onEntry({ entry, own })
+    }
+    for (const [member, oid] of wrote) await statuses.note(conversation, member, oid, 'displayed')
+    for (const { member, oid, kind } of conversation.dueMarks()) await statuses.note(conversation, member, oid, kind)
+  }
+
+  forget(id: ConversationId): void {
+    this.#telling.delete(id)
+  }
+}
