@@ -13,7 +13,7 @@ import { lineLogger } from '@jamikit/core/base'
 import type { Conversations, ConversationsModule, LogLevel } from '@jamikit/core/contracts'
 import type { Account, Channel, Conversation, JamiNode, Message } from 'jamikit'
 import type { BareDht } from './lib/bare-dht.ts'
-import { conversationCalls, watchConversations } from './lib/conversation-calls.ts'
+import { conversationCalls, watchContract, watchMessages } from './lib/conversation-calls.ts'
 import { LoopWatch } from './lib/loop-watch.ts'
 import type { RawGit } from './lib/raw-git.ts'
 import type { SdkMessage, SdkStart } from './lib/sdk.ts'
@@ -76,7 +76,7 @@ async function tapped(openGit: boolean): Promise<ConversationsModule> {
   const make = raw?.conversations ?? swarm()
   return (env) => {
     contract = make(env)
-    watchConversations(contract, signal)
+    watchContract(contract, signal)
     return contract
   }
 }
@@ -87,6 +87,7 @@ async function withKeys(bits: 2048 | 4096) {
 }
 
 function watch(of: Account): void {
+  watchMessages(of, signal)
   of.on('message', (message) => signal('message', message.conversation.id, messageOf(message)))
   of.on('message:status', (event) => signal('status', event.conversation.id, event.messageId, event.member, event.status))
   of.on('contact:request', (request) => signal('request', request.from.uri, request.from.displayName ?? ''))
@@ -165,7 +166,7 @@ async function pump(peer: string, protocol: string, total: number): Promise<obje
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 const calls: Record<string, (...args: never[]) => unknown> = {
-  ...conversationCalls(() => contract ?? fail('no account')),
+  ...conversationCalls(() => contract ?? fail('no account'), theAccount),
   start,
   stats: () => theNode().stats(),
   addContact: async (uri: string) => (await theAccount().contacts.add(uri)).id,

@@ -257,13 +257,18 @@ export class Daemon {
     return this.call('sendMessage', this.account, conversation, body, to, 0)
   }
 
-  /** An empty body deletes; of a reaction, it takes it back. */
+  /** An empty body deletes; of the id of a reaction, it takes it back. */
   edit(conversation: string, message: string, body: string): Promise<unknown> {
     return this.call('sendMessage', this.account, conversation, body, message, 1)
   }
 
   react(conversation: string, message: string, emoji: string): Promise<unknown> {
     return this.call('sendMessage', this.account, conversation, emoji, message, 2)
+  }
+
+  async unreact(conversation: string, message: string, emoji: string): Promise<unknown> {
+    const found = (await this.load(conversation)).find(({ id }) => id === message)?.reactions.find((reaction) => reaction.author === this.uri && reaction.body === emoji)
+    return this.edit(conversation, found?.id ?? '', '')
   }
 
   /** Tells the others that this one was read. */

@@ -190,13 +190,31 @@ export class Sdk {
     return String(await this.call('reply', conversation, body, to))
   }
 
-  /** An empty body deletes; of a reaction, it takes it back. */
-  async edit(conversation: string, message: string, body: string): Promise<string> {
-    return String(await this.call('edit', conversation, message, body))
+  /** An empty body deletes. */
+  edit(conversation: string, message: string, body: string): Promise<unknown> {
+    return this.call('edit', conversation, message, body)
   }
 
-  async react(conversation: string, message: string, emoji: string): Promise<string> {
-    return String(await this.call('react', conversation, message, emoji))
+  react(conversation: string, message: string, emoji: string): Promise<unknown> {
+    return this.call('react', conversation, message, emoji)
+  }
+
+  unreact(conversation: string, message: string, emoji: string): Promise<unknown> {
+    return this.call('unreact', conversation, message, emoji)
+  }
+
+  /** A file of this host; the id of its announcement and of the file. */
+  async sendFile(conversation: string, path: string, name: string, options: { keep?: 'copy' | 'reference' } = {}): Promise<{ message: string; fileId: string }> {
+    const reply = await this.child.request({ call: 'sendFile', args: [conversation, path, { name, ...options }] }, 600_000)
+    if ('error' in reply) throw new PeerError(`${this.label}: sendFile: ${String(reply.error)}`, typeof reply.code === 'string' ? reply.code : undefined)
+    return reply.result as { message: string; fileId: string }
+  }
+
+  /** Its SHA3-512 once it is there. */
+  async download(conversation: string, message: string, path: string, timeoutMs = 60_000): Promise<{ sha3: string; ms: number }> {
+    const reply = await this.child.request({ call: 'download', args: [conversation, message, path, timeoutMs] }, timeoutMs + 30_000)
+    if ('error' in reply) throw new PeerError(`${this.label}: download: ${String(reply.error)}`, typeof reply.code === 'string' ? reply.code : undefined)
+    return reply.result as { sha3: string; ms: number }
   }
 
   displayed(conversation: string, message: string): Promise<unknown> {

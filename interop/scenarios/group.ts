@@ -1,6 +1,6 @@
 // Three nodes of ours and two daemons in groups: each makes one, invites, bans, sees others leave; all messages, edits, reactions, replies and
 // deletions are seen by all, heads end equal, and what we show is what the daemon shows.
-import { must, type Scenario } from '../lib/scenario.ts'
+import { eventually, must, type Scenario } from '../lib/scenario.ts'
 import { befriend, bringIn, cast, changed, hasRole, hears, oneHead, sameHistory, say, type Side } from './sides.ts'
 
 export const group: Scenario = {
@@ -58,14 +58,20 @@ export const group: Scenario = {
         await changed(side, main, () => side.edit(main, id, ''))
         await oneHead(all, main)
       }
-      const views = await kim.views(main)
-      for (const side of all) {
-        const reaction = views.flatMap((view) => view.reactions).find((one) => one.author === side.uri && one.body === '🎉')
-        must(reaction !== undefined, `no reaction of ${side.label}`)
-        await changed(side, main, () => side.edit(main, reaction.id, ''))
+      for (const [i, side] of all.entries()) {
+        await changed(side, main, () => side.unreact(main, idOf(all[(i + 2) % all.length] as Side), '🎉'))
         await oneHead(all, main)
       }
     }, { timeoutMs: 90_000 })
+    await stage.step('programs of ours were told of each edit, deletion and reaction of others, and of each one taken back', async () => {
+      for (const side of [kim, kai, kay]) {
+        const told = (name: string, test: (args: readonly unknown[]) => boolean = () => true) => side.child.events.filter(({ line }) => line.signal === name && Array.isArray(line.args) && line.args[0] === main && test(line.args)).length
+        const counts = () => [told('edited'), told('deleted'), told('reaction', (args) => args[4] === false), told('reaction', (args) => args[4] === true)]
+        await eventually(`events of ${side.label}`, () => counts().join() === '4,4,8,4', 10_000).catch((error: unknown) => {
+          throw new Error(`${side.label}: edits, deletions, reactions, reactions taken back: ${counts().join()}, wanted 4,4,8,4`, { cause: error })
+        })
+      }
+    })
     await stage.step('what each of us shows is what the daemons show, field by field', async () => {
       await oneHead(all, main)
       stage.note({ messages: await sameHistory(all, main) })

@@ -7,6 +7,7 @@ import { dhtInterop } from './dht-interop.ts'
 import { echoIn } from './echo-in.ts'
 import { echoOut } from './echo-out.ts'
 import { examples } from './examples.ts'
+import { files } from './files.ts'
 import { group } from './group.ts'
 import { groupProfile } from './group-profile.ts'
 import { lateJoin } from './late-join.ts'
@@ -21,5 +22,5 @@ import { stranger } from './stranger.ts'
 
 export const scenarios: readonly Scenario[] = [
   dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, stockGit,
-  group, status, groupProfile, offlineCatchUp, ban, rejoin, lateJoin, examples,
+  group, status, groupProfile, offlineCatchUp, ban, rejoin, lateJoin, files, examples,
 ]
