@@ -2,8 +2,7 @@
 import { silentLogger } from '@jamikit/core/base'
 import type { DeviceIdentity } from '@jamikit/core/contracts'
 import {
-  conversationGroupsSuite, conversationMessagesSuite, conversationsSuite, type ConversationsUnderTest, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto,
-  testIdentity,
+  conversationGroupsSuite, conversationMessagesSuite, conversationsSuite, type ConversationsUnderTest, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto, testIdentity,
   testStorage,
 } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'

@@ -199,3 +199,23 @@ describe('SWM-31 a 1:1 that is removed here while its contact stays', () => {
     await stop()
   })
 })
+
+it('what a contact invited us to is declined when the contact is removed; others\' invitations stay', async () => {
+  const { account, clock, conversations, stop } = await lab()
+  await account.start()
+  const inviters = [bob, carol].map((who) => conversations.conversations(who))
+  const groups: ConversationId[] = []
+  for (const [i, one] of inviters.entries()) {
+    await one.start()
+    await clock.run(account.contacts.add((i === 0 ? bob : carol).accountId, clock.wallTimeMs(), { confirmed: true, conversation: undefined }))
+    const group = await clock.run(one.create({ mode: 2 }))
+    groups.push(group)
+    await clock.run(one.invite(group, identity.accountId))
+    await clock.advance(1000)
+  }
+  expect(account.conversations.invitations().map(({ conversation }) => conversation)).toEqual(groups)
+  await clock.run(account.removeContact(bob.accountId, false))
+  expect(account.conversations.invitations().map(({ conversation }) => conversation)).toEqual([groups[1]])
+  for (const one of inviters) await clock.run(one.stop())
+  await stop()
+})

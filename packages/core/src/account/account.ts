@@ -335,6 +335,7 @@ export class LocalAccount {
     this.presence.unwatch(peer)
     try {
       await this.requests.decline(peer)
+      for (const { conversation, from } of this.conversations.invitations()) if (from === peer) await this.conversations.decline(conversation)
       if (!ban) for (const { id } of this.conversations.list()) if (this.#otherOf(id) === peer) await this.conversations.remove(id)
     } finally {
       await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed')) // whatever the disk says

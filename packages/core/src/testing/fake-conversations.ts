@@ -15,8 +15,8 @@ import type { MessageQuery, MessageView } from '../contracts/messages.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
 import type { Op } from '../contracts/service.ts'
 import { infoHashOf } from '../identity/ids.ts'
-import { matches, unreadIn, viewsOf } from './fake-views.ts'
 import { FakeGroups, isIn, type KeptGroups, keptGroups, modeOf, profileIn, rolesIn } from './fake-groups.ts'
+import { matches, unreadIn, viewsOf } from './fake-views.ts'
 
 const TYPING_MS = 12_000
 
@@ -165,8 +165,8 @@ export class FakeConversations implements Conversations {
   members(id: ConversationId): ConversationMember[] {
     const replica = this.#kept.replicas.get(id)
     if (replica) return [...rolesOf(replica)].map(([uri, role]) => ({ uri, role }))
-    const from = this.#kept.cloning.get(id)?.from
-    return from ? [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }] : []
+    const { from, mode } = this.#kept.cloning.get(id) ?? {}
+    return from ? [{ uri: from, role: mode === 0 ? 'admin' : 'member' }, { uri: this.accountId, role: 'invited' }] : []
   }
 
   roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined {

@@ -3,6 +3,7 @@
 import { JamiError, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, ConversationEntry, ConversationId, DeviceId, DeviceIdentity, MessageId, PeerMessages } from '@jamikit/core/contracts'
 import { MAX_ANNOUNCED } from '../defaults.ts'
+import type { RoutedDevice } from '../drt/routing.ts'
 import type { Change, Conversation } from './conversation.ts'
 import type { Registry } from './registry.ts'
 import { MIME, printCommitNotice } from './small-payloads.ts'
@@ -18,6 +19,8 @@ export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logge
   readonly registry: Registry
   readonly statuses: Statuses
   /** Something is new in it. */
+  /** Who is told of a commit by the routing table. */
+  readonly targets: (conversation: Conversation, options: { members: Iterable<AccountUri>; except?: DeviceId | undefined; isAuthor: boolean }) => { devices: readonly RoutedDevice[]; accounts: readonly AccountUri[] }
   readonly onChange: (conversation: Conversation) => void
   readonly onEntry: (event: { entry: ConversationEntry; own: boolean }) => void
   readonly onBanned: (conversation: Conversation, account: AccountUri) => void
@@ -68,6 +71,7 @@ export class Announcing {
    */
   announce(conversation: Conversation): void {
     const { messages, random, logger } = this.#env
+    if (conversation.mode !== 0) return this.#toRouted(conversation, undefined, true)
     const linked: AccountUri[] = []
     const others: AccountUri[] = []
     for (const uri of this.others(conversation)) (messages.connectedDevices(uri).length > 0 ? linked : others).push(uri)
@@ -77,9 +81,20 @@ export class Announcing {
       void messages.send(uri, { mime: MIME.commit, body: this.#notice(conversation) }, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
   }
 
+  /** In a group: devices that the routing table is connected to, and mobile ones that are ours to wake; of our own news, two members more who have none among them. */
+  #toRouted(conversation: Conversation, except: DeviceId | undefined, isAuthor: boolean): void {
+    const { messages, logger, targets } = this.#env
+    const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], except, isAuthor })
+    const message = { mime: MIME.commit, body: this.#notice(conversation) }
+    const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
+    for (const to of [...devices.map(({ device }) => device), ...accounts])
+      void messages.send(to, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
   /** What we fetched, and have: to the other devices with a link. */
   #relay(conversation: Conversation, source: DeviceId): void {
     const { messages, logger } = this.#env
+    if (conversation.mode !== 0) return this.#toRouted(conversation, source, false)
     const body = this.#notice(conversation)
     for (const uri of this.others(conversation)) {
       for (const device of messages.connectedDevices(uri))

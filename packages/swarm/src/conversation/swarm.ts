@@ -9,6 +9,7 @@ import type {
 import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, MAX_CONVERSATION_BYTES } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
+import { Routing } from '../drt/routing.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
 import { Conversation, type ConversationEnv } from './conversation.ts'
@@ -46,6 +47,9 @@ export class SwarmConversations implements Conversations {
   readonly #typing: Typing
   readonly #notices: Notices
   readonly #views: Views
+  readonly #routing: Routing
+  /** Members as the routing table knows them, to see whether they are others. */
+  readonly #routed = new Map<ConversationId, readonly ConversationMember[]>() // bounded by the conversations
   readonly #announcing: Announcing
   readonly #invitations: Invitations
   readonly #groups: Groups
@@ -109,9 +113,17 @@ export class SwarmConversations implements Conversations {
     this.#views = new Views({
       clock, tasks, own, files: (id) => storage.files(`${prefix}/conversations/${id}`), get: (id) => registry.get(id), isHere: ({ id }) => find(id) !== undefined, onProblem,
     })
+    this.#routing = new Routing({
+      clock, random, crypto: env.crypto, logger, identity, connections, certificates: env.certificates, directory, storage, prefix,
+      withMember: (account) => [...registry.of(account)].map(({ id }) => id),
+    })
     this.#announcing = new Announcing({
       clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
-      onChange: (conversation) => this.#views.changed(conversation),
+      targets: (conversation, options) => this.#routing.noticeTargets(conversation.id, options),
+      onChange: (conversation) => {
+        this.#views.changed(conversation)
+        this.#routeAnew(conversation)
+      },
       onEntry: (event) => this.#events.entry.emit(event),
       onBanned: (conversation, account) => this.#ban(conversation, account),
       onUpdated: (conversation) => this.#events.updated.emit({ conversation }),
@@ -164,9 +176,20 @@ export class SwarmConversations implements Conversations {
         connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), limit: (name) => this.#serving.limit(name), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
-          if (state === 'available') for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)
+          if (state !== 'available') return
+          this.#routing.memberAppeared(account)
+          for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)
         }),
       )
+      this.#routing.start()
+      this.#off.push(
+        this.#events.ready.listen(({ conversation }) => this.#route(conversation)),
+        this.#routing.onNode(({ conversation: id, device, account, up }) => {
+          const conversation = up ? this.#registry.find(id) : undefined
+          if (conversation && this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device) // what was written before we met
+        }),
+      )
+      for (const { id } of this.#registry.ready) this.#route(id)
       for (const p of this.#registry.pending) this.#cloning.round(p)
       for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
@@ -179,6 +202,7 @@ export class SwarmConversations implements Conversations {
     this.#typing.stop()
     this.#notices.stop()
     this.#fetching.stop()
+    await this.#routing.stop()
     await this.#views.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
@@ -190,6 +214,26 @@ export class SwarmConversations implements Conversations {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
       cache: this.#cache, maxBytes: this.#maxBytes, onProblem: (error) => this.#events.tellProblem(id, error),
     }
+  }
+
+  /** A conversation is here: whoever is in it may connect, and is looked for. Of a 1:1 the presence of contacts does that. */
+  #route(id: ConversationId): void {
+    const conversation = this.#registry.find(id)
+    if (!conversation) return
+    this.#routed.set(id, conversation.members)
+    this.#routing.open(id, {
+      isAllowed: (account, device) => this.#mayFetch(conversation, account, device),
+      isMember: (account) => !this.#env.contacts.isBanned(account) && ['admin', 'member'].includes(conversation.roleOf(account) ?? ''),
+      members: () => (conversation.mode === 0 ? [] : this.#announcing.others(conversation)),
+    })
+  }
+
+  /** Members may have come or gone. */
+  #routeAnew({ id, members }: Conversation): void {
+    const before = this.#routed.get(id)
+    if (before === undefined || before === members) return
+    this.#routed.set(id, members)
+    this.#routing.membersChanged(id)
   }
 
   // ---------------------------------------------------------------- contract
@@ -209,7 +253,7 @@ export class SwarmConversations implements Conversations {
 
   members(id: ConversationId): readonly ConversationMember[] {
     const pending = this.#registry.findPending(id)
-    if (pending) return [{ uri: pending.from, role: 'admin' }, { uri: this.#env.identity.accountId, role: 'invited' }]
+    if (pending) return [{ uri: pending.from, role: pending.mode === 0 ? 'admin' : 'member' }, { uri: this.#env.identity.accountId, role: 'invited' }]
     return this.#registry.find(id)?.members ?? []
   }
 
@@ -257,6 +301,8 @@ export class SwarmConversations implements Conversations {
   /** The program has it no more. */
   #forgotten(id: ConversationId): void {
     this.#tasks.run('forgetting the index', () => this.#views.forget(id))
+    this.#routing.close(id)
+    this.#routed.delete(id)
     this.#fetching.forget(id)
     this.#serving.forget(id)
     this.#announcing.forget(id)
@@ -360,8 +406,7 @@ export class SwarmConversations implements Conversations {
   }
 
   async setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
-    if (!this.#registry.findPending(id)) this.#registry.get(id)
-    await this.#preferences.set(id, preferences)
+    await this.#registry.whileHere(id, () => this.#preferences.set(id, preferences))
     this.#events.updated.emit({ conversation: id })
   }
 

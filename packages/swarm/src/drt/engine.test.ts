@@ -309,7 +309,12 @@ describe('mobile devices', () => {
 
   it('a device that says it is not mobile any more is dialled again, whatever others still tell', async () => {
     const { a } = await met()
+    const [lease] = a.engine.table.leases() as Iterable<MobileLease>
     a.say(1, { ...find(bob.deviceId), isMobile: false })
+    a.up(6, randomId(), randomAccount())
+    a.say(6, { isMobile: false, response: { query: 2, nodes: [], mobileNodes: [bob.deviceId], mobileInfos: [{ id: bob.deviceId, lease }] } })
+    await a.rest()
+    expect(a.found.filter((f) => f === `here ${bob.deviceId}`)).toHaveLength(2) // it was looked at
     a.now = SHORT_CHANNEL_MS
     a.engine.channelDown(1, a.now)
     expect([[...a.engine.table.leases()], a.dials.at(-1)?.device]).toEqual([[], bob.deviceId])

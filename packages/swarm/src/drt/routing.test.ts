@@ -334,6 +334,20 @@ function deafChannel(name: string, remote: PeerIdentity, clock: ManualClock, onA
 }
 
 describe('slots', () => {
+  it('any number may wait with one signal: no warning of leaking listeners', async () => {
+    const warnings: Error[] = []
+    const hear = (warning: Error) => warnings.push(warning)
+    process.on('warning', hear)
+    const ending = new AbortController()
+    const slots = new Slots(1)
+    const waiting = Array.from({ length: 40 }, () => slots.run(ending.signal, () => new Promise<void>(() => {})).catch(() => {}))
+    ending.abort()
+    await Promise.all(waiting.slice(1))
+    await new Promise((resolve) => setImmediate(resolve)) // warnings come in the next turn
+    process.off('warning', hear)
+    expect(warnings).toEqual([])
+  })
+
   it('run so many at once, the others in order; who gives up waiting takes no place', async () => {
     const slots = new Slots(2)
     const order: number[] = []
