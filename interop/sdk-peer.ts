@@ -10,10 +10,12 @@
 import { createCipheriv, createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { lineLogger } from '@jamikit/core/base'
-import type { LogLevel } from '@jamikit/core/contracts'
+import type { Conversations, ConversationsModule, LogLevel } from '@jamikit/core/contracts'
 import type { Account, Channel, Conversation, JamiNode, Message } from 'jamikit'
 import type { BareDht } from './lib/bare-dht.ts'
+import { conversationCalls, watchContract, watchMessages } from './lib/conversation-calls.ts'
 import { LoopWatch } from './lib/loop-watch.ts'
+import type { RawGit } from './lib/raw-git.ts'
 import type { SdkMessage, SdkStart } from './lib/sdk.ts'
 
 const started = performance.now()
@@ -25,6 +27,8 @@ let node: JamiNode | undefined
 let account: Account | undefined
 let dhtAlone: Promise<BareDht> | undefined
 let loop: LoopWatch | undefined
+let raw: RawGit | undefined
+let contract: Conversations | undefined
 
 const theNode = (): JamiNode => node ?? fail('not started')
 const theAccount = (): Account => account ?? fail('no account')
@@ -48,7 +52,7 @@ async function start(options: SdkStart): Promise<object> {
     network: { bootstrap: options.bootstrap },
     dht: options.dhtPort === undefined ? {} : { port: options.dhtPort },
     logger,
-    modules: options.brokenTls === true ? { connections: await lying() } : {},
+    modules: { ...(options.brokenTls === true ? { connections: await lying() } : {}), conversations: await tapped(options.rawGit === true) },
     ...(options.keyBits === undefined ? {} : { runtime: { crypto: await withKeys(options.keyBits) } }),
   })
   node.on('state', ({ state }) => signal('state', state))
@@ -65,12 +69,25 @@ async function lying() {
   return withBrokenChain(ice())
 }
 
+/** The real module; what it makes is at hand for the calls that the public surface does not have. */
+async function tapped(openGit: boolean): Promise<ConversationsModule> {
+  const { swarm } = await import('@jamikit/swarm')
+  if (openGit) raw = (await import('./lib/raw-git.ts')).rawGit(swarm(), signal)
+  const make = raw?.conversations ?? swarm()
+  return (env) => {
+    contract = make(env)
+    watchContract(contract, signal)
+    return contract
+  }
+}
+
 async function withKeys(bits: 2048 | 4096) {
   const { nodeCrypto } = await import('@jamikit/core/crypto')
   return { ...nodeCrypto(), generateKey: () => nodeCrypto().generateKey(bits) }
 }
 
 function watch(of: Account): void {
+  watchMessages(of, signal)
   of.on('message', (message) => signal('message', message.conversation.id, messageOf(message)))
   of.on('message:status', (event) => signal('status', event.conversation.id, event.messageId, event.member, event.status))
   of.on('contact:request', (request) => signal('request', request.from.uri, request.from.displayName ?? ''))
@@ -149,6 +166,7 @@ async function pump(peer: string, protocol: string, total: number): Promise<obje
 // ---- calls -----------------------------------------------------------------------------------------------------------
 
 const calls: Record<string, (...args: never[]) => unknown> = {
+  ...conversationCalls(() => contract ?? fail('no account'), theAccount),
   start,
   stats: () => theNode().stats(),
   addContact: async (uri: string) => (await theAccount().contacts.add(uri)).id,
@@ -214,7 +232,7 @@ async function answer(line: string): Promise<void> {
       return stop()
     }
     if (request.call.startsWith('dht.')) dhtAlone ??= import('./lib/bare-dht.ts').then(({ bareDht }) => bareDht(signal, logger))
-    const call = calls[request.call] ?? (await dhtAlone)?.calls[request.call] ?? fail(`no such call: ${request.call}`)
+    const call = calls[request.call] ?? raw?.calls[request.call] ?? (await dhtAlone)?.calls[request.call] ?? fail(`no such call: ${request.call}`)
     const result = await call(...((request.args ?? []) as never[]))
     emit({ id, result: result ?? null })
   } catch (error) {
@@ -227,6 +245,7 @@ let stopping = false
 async function stop(): Promise<void> {
   if (stopping) return
   stopping = true
+  raw?.stop()
   await (await dhtAlone)?.stop()
   await node?.close()
   lines.close()

@@ -48,6 +48,29 @@ const map = (args: Args, index: number): Record<string, unknown> => {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
+/** A message as `loadConversation` and the signals give it. */
+export interface SwarmMessage {
+  readonly id: string
+  readonly type: string
+  readonly linearizedParent: string
+  /** All members of the commit's JSON as text, with author, timestamp, parents, and fileId of a file. */
+  readonly body: Readonly<Record<string, string>>
+  readonly reactions: readonly Readonly<Record<string, string>>[]
+  readonly editions: readonly Readonly<Record<string, string>>[]
+  /** By account: 1 sending, 2 sent, 3 displayed. */
+  readonly status: Readonly<Record<string, number>>
+  readonly latestEditionId?: string
+}
+
+/** Codes of ConversationMemberEvent. */
+export const MEMBER = { added: 0, joined: 1, left: 2, banned: 3, unbanned: 4 } as const
+/** Codes of AccountMessageStatusChanged and of `SwarmMessage.status`. */
+export const STATUS = { sending: 1, sent: 2, displayed: 3 } as const
+/** Codes of DataTransferEvent. */
+export const TRANSFER = { ongoing: 5, finished: 6, closedByHost: 7, closedByPeer: 8, invalid: 9, timeout: 10 } as const
+
+type Wait = { since?: number; timeoutMs?: number }
+
 export class Daemon {
   readonly child: LineChild
   readonly dir: string
@@ -170,6 +193,133 @@ export class Daemon {
       (a) => a[0] === this.account && a[1] === conversation && (map(a, 2).body as Record<string, unknown> | undefined)?.body === body,
       options,
     )
+  }
+
+  // ---- conversations ---------------------------------------------------------------------------------------------------
+
+  /** A new group with this account alone. */
+  async startGroup(profile: { title?: string; description?: string; avatar?: string } = {}): Promise<string> {
+    const id = String(await this.call('startConversation', this.account))
+    if (Object.keys(profile).length > 0) await this.call('updateConversationInfos', this.account, id, profile)
+    return id
+  }
+
+  invite(conversation: string, uri: string): Promise<unknown> {
+    return this.call('addConversationMember', this.account, conversation, uri)
+  }
+
+  /** Bans: the daemon has no other way to take somebody out. */
+  ban(conversation: string, uri: string): Promise<unknown> {
+    return this.call('removeConversationMember', this.account, conversation, uri)
+  }
+
+  /** Leaves and forgets. */
+  leave(conversation: string): Promise<unknown> {
+    return this.call('removeConversation', this.account, conversation)
+  }
+
+  updateProfile(conversation: string, change: Readonly<Record<string, string>>): Promise<unknown> {
+    return this.call('updateConversationInfos', this.account, conversation, change)
+  }
+
+  async profile(conversation: string): Promise<Record<string, string>> {
+    return (await this.call('conversationInfos', this.account, conversation)) as Record<string, string>
+  }
+
+  async members(conversation: string): Promise<Record<string, string>[]> {
+    return (await this.call('getConversationMembers', this.account, conversation)) as Record<string, string>[]
+  }
+
+  async conversations(): Promise<string[]> {
+    return (await this.call('getConversations', this.account)) as string[]
+  }
+
+  /** The next invitation to that conversation: what it says. */
+  async invited(conversation: string, options: Wait = {}): Promise<Record<string, unknown>> {
+    const { args } = await this.wait('ConversationRequestReceived', (a) => a[0] === this.account && a[1] === conversation, options)
+    return map(args, 2)
+  }
+
+  acceptInvitation(conversation: string): Promise<unknown> {
+    return this.call('acceptConversationRequest', this.account, conversation)
+  }
+
+  declineInvitation(conversation: string): Promise<unknown> {
+    return this.call('declineConversationRequest', this.account, conversation)
+  }
+
+  /** ConversationMemberEvent of that kind (`MEMBER`). */
+  memberEvent(conversation: string, uri: string, event: number, options: Wait = {}): Promise<{ atMs: number }> {
+    return this.wait('ConversationMemberEvent', (a) => a[0] === this.account && a[1] === conversation && a[2] === uri && a[3] === event, options)
+  }
+
+  reply(conversation: string, body: string, to: string): Promise<unknown> {
+    return this.call('sendMessage', this.account, conversation, body, to, 0)
+  }
+
+  /** An empty body deletes; of the id of a reaction, it takes it back. */
+  edit(conversation: string, message: string, body: string): Promise<unknown> {
+    return this.call('sendMessage', this.account, conversation, body, message, 1)
+  }
+
+  react(conversation: string, message: string, emoji: string): Promise<unknown> {
+    return this.call('sendMessage', this.account, conversation, emoji, message, 2)
+  }
+
+  async unreact(conversation: string, message: string, emoji: string): Promise<unknown> {
+    const found = (await this.load(conversation)).find(({ id }) => id === message)?.reactions.find((reaction) => reaction.author === this.uri && reaction.body === emoji)
+    return this.edit(conversation, found?.id ?? '', '')
+  }
+
+  /** Tells the others that this one was read. */
+  displayed(conversation: string, message: string): Promise<unknown> {
+    return this.call('setMessageDisplayed', this.account, `swarm:${conversation}`, message, STATUS.displayed)
+  }
+
+  /** AccountMessageStatusChanged: it comes without the conversation. */
+  status(message: string, member: string, state: number, options: Wait = {}): Promise<{ atMs: number }> {
+    return this.wait('AccountMessageStatusChanged', (a) => a[0] === this.account && a.includes(message) && a.includes(member) && a.at(-1) === state, options)
+  }
+
+  /** The message with that text, as it was heard (or written) here. */
+  async message(conversation: string, body: string, options: Wait = {}): Promise<SwarmMessage> {
+    const { args } = await this.heard(conversation, body, options)
+    return args[2] as SwarmMessage
+  }
+
+  /** A file that lies in this peer's folder; the id of its announcement and of the file. */
+  async sendFile(conversation: string, path: string, name: string, replyTo = ''): Promise<{ message: string; fileId: string }> {
+    const since = this.mark()
+    await this.call('sendFile', this.account, conversation, path, name, replyTo)
+    const announced = await this.announcement(conversation, name, { since })
+    return { message: announced.id, fileId: announced.body.fileId ?? '' }
+  }
+
+  /** SwarmMessageReceived of a file of that name. */
+  async announcement(conversation: string, name: string, options: Wait = {}): Promise<SwarmMessage> {
+    const { args } = await this.wait(
+      'SwarmMessageReceived',
+      (a) => a[0] === this.account && a[1] === conversation && (map(a, 2).body as Record<string, unknown> | undefined)?.displayName === name,
+      options,
+    )
+    return args[2] as SwarmMessage
+  }
+
+  downloadFile(conversation: string, message: string, fileId: string, path: string): Promise<unknown> {
+    return this.call('downloadFile', this.account, conversation, message, fileId, path)
+  }
+
+  transfer(fileId: string, code: number, options: Wait = {}): Promise<{ atMs: number }> {
+    return this.wait('DataTransferEvent', (a) => a[0] === this.account && a[3] === fileId && a[4] === code, options)
+  }
+
+  /** The whole history as its clients show it, newest first, read anew. */
+  async load(conversation: string, options: Wait = {}): Promise<SwarmMessage[]> {
+    await this.call('clearCache', this.account, conversation)
+    const since = this.mark()
+    const id = Number(await this.call('loadConversation', this.account, conversation, '', 0))
+    const { args } = await this.wait('SwarmLoaded', (a) => a[0] === id && a[2] === conversation, { since, ...options })
+    return args[3] as SwarmMessage[]
   }
 
   /** Git work tree of a conversation; readable by the host at the same path. */

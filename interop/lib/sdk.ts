@@ -20,6 +20,8 @@ export interface SdkStart {
   readonly displayName?: string
   /** Shows a chain in TLS whose device certificate another account has signed: what nobody may accept. */
   readonly brokenTls?: boolean
+  /** Its git channels are open to the calls `git.*` (interop/lib/raw-git.ts). */
+  readonly rawGit?: boolean
   /** Length of the RSA keys of a new account, instead of what accounts have. */
   readonly keyBits?: 2048 | 4096
 }
@@ -31,6 +33,31 @@ export interface SdkMessage {
   readonly type: string
   readonly text: string
 }
+
+/** A message as it stands now. */
+export interface SdkView {
+  readonly id: string
+  readonly type: string
+  readonly from: string
+  readonly timeS: number
+  readonly fields: Readonly<Record<string, string>>
+  readonly deleted: boolean
+  readonly edited: boolean
+  /** Newest first. */
+  readonly editions: readonly { readonly id: string; readonly body: string }[]
+  readonly reactions: readonly { readonly id: string; readonly author: string; readonly body: string }[]
+}
+
+/** A new commit. */
+export interface SdkEntry {
+  readonly id: string
+  readonly type: string
+  readonly from: string
+  readonly own: boolean
+  readonly fields: Readonly<Record<string, string>>
+}
+
+type Wait = { since?: number; timeoutMs?: number }
 
 export interface SdkOptions {
   readonly label: string
@@ -111,6 +138,102 @@ export class Sdk {
 
   heard(conversation: string, text: string, options: { since?: number; timeoutMs?: number } = {}): Promise<{ atMs: number }> {
     return this.wait('message', (args) => args[0] === conversation && (args[1] as SdkMessage).text === text, options)
+  }
+
+  // ---- groups, in the words of the daemon's driver (interop/lib/daemon.ts) ----------------------------------------------
+
+  async startGroup(profile: { title?: string; description?: string; avatar?: string } = {}): Promise<string> {
+    return String(await this.call('group.create', profile))
+  }
+
+  invite(conversation: string, uri: string): Promise<unknown> {
+    return this.call('group.invite', conversation, uri)
+  }
+
+  async invited(conversation: string, options: Wait = {}): Promise<Record<string, unknown>> {
+    return (await this.wait('invitation', (args) => args[0] === conversation, options)).args[2] as Record<string, unknown>
+  }
+
+  acceptInvitation(conversation: string): Promise<unknown> {
+    return this.call('group.accept', conversation)
+  }
+
+  declineInvitation(conversation: string): Promise<unknown> {
+    return this.call('group.decline', conversation)
+  }
+
+  ban(conversation: string, uri: string): Promise<unknown> {
+    return this.call('group.ban', conversation, uri)
+  }
+
+  leave(conversation: string): Promise<unknown> {
+    return this.call('group.leave', conversation)
+  }
+
+  updateProfile(conversation: string, change: Readonly<Record<string, string>>): Promise<unknown> {
+    return this.call('group.update', conversation, change)
+  }
+
+  async profile(conversation: string): Promise<Record<string, string>> {
+    return (await this.call('group.profile', conversation)) as Record<string, string>
+  }
+
+  async members(conversation: string): Promise<{ uri: string; role: string }[]> {
+    return (await this.call('group.members', conversation)) as { uri: string; role: string }[]
+  }
+
+  async conversations(): Promise<string[]> {
+    return ((await this.call('conversations')) as { id: string }[]).map(({ id }) => id)
+  }
+
+  async reply(conversation: string, body: string, to: string): Promise<string> {
+    return String(await this.call('reply', conversation, body, to))
+  }
+
+  /** An empty body deletes. */
+  edit(conversation: string, message: string, body: string): Promise<unknown> {
+    return this.call('edit', conversation, message, body)
+  }
+
+  react(conversation: string, message: string, emoji: string): Promise<unknown> {
+    return this.call('react', conversation, message, emoji)
+  }
+
+  unreact(conversation: string, message: string, emoji: string): Promise<unknown> {
+    return this.call('unreact', conversation, message, emoji)
+  }
+
+  /** A file of this host; the id of its announcement and of the file. */
+  async sendFile(conversation: string, path: string, name: string, options: { keep?: 'copy' | 'reference' } = {}): Promise<{ message: string; fileId: string }> {
+    const reply = await this.child.request({ call: 'sendFile', args: [conversation, path, { name, ...options }] }, 600_000)
+    if ('error' in reply) throw new PeerError(`${this.label}: sendFile: ${String(reply.error)}`, typeof reply.code === 'string' ? reply.code : undefined)
+    return reply.result as { message: string; fileId: string }
+  }
+
+  /** Its SHA3-512 once it is there. */
+  async download(conversation: string, message: string, path: string, timeoutMs = 60_000): Promise<{ sha3: string; ms: number }> {
+    const reply = await this.child.request({ call: 'download', args: [conversation, message, path, timeoutMs] }, timeoutMs + 30_000)
+    if ('error' in reply) throw new PeerError(`${this.label}: download: ${String(reply.error)}`, typeof reply.code === 'string' ? reply.code : undefined)
+    return reply.result as { sha3: string; ms: number }
+  }
+
+  displayed(conversation: string, message: string): Promise<unknown> {
+    return this.call('displayed', conversation, message)
+  }
+
+  /** A member is known to have a message, or to have read it. */
+  status(message: string, member: string, state: 'sent' | 'displayed', options: Wait = {}): Promise<{ atMs: number }> {
+    return this.wait('status', (args) => args[1] === message && args[2] === member && args[3] === state, options)
+  }
+
+  /** The commit that `test` accepts, own ones too. */
+  async entry(conversation: string, test: (entry: SdkEntry) => boolean, options: Wait = {}): Promise<SdkEntry> {
+    return (await this.wait('entry', (args) => args[0] === conversation && test(args[1] as SdkEntry), options)).args[1] as SdkEntry
+  }
+
+  /** The history as people see it, newest first. */
+  async views(conversation: string): Promise<SdkView[]> {
+    return (await this.call('views', conversation)) as SdkView[]
   }
 
   /** Oldest first. */
