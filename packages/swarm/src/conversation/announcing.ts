@@ -37,14 +37,19 @@ export class Announcing {
     return conversation.members.filter(({ uri, role }) => uri !== me && role !== 'banned' && role !== 'left' && !conversation.isBanned(uri)).map(({ uri }) => uri)
   }
 
+  /** Devices of others with a link. */
+  linked(conversation: Conversation): DeviceId[] {
+    return this.others(conversation).flatMap((uri) => [...this.#env.messages.connectedDevices(uri)])
+  }
+
   /** A small message to those with a link. */
   toMembers(conversation: Conversation, mime: string, body: string): void {
     const { messages } = this.#env
     for (const uri of this.others(conversation)) if (messages.connectedDevices(uri).length > 0) void messages.send(uri, { mime, body }, { connectedOnly: true }).catch(() => {})
   }
 
-  /** @param source the device that a change came from: it knows already */
-  changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
+  /** What is new is told to the program. The members hear of it by `announce` or `tell`. */
+  changed(conversation: Conversation, change: Change): void {
     const { registry, tasks, onBanned, onUpdated, onProblem } = this.#env
     if (registry.find(conversation.id) === conversation) registry.index(conversation)
     for (const account of change.banned) onBanned(conversation, account)
@@ -55,8 +60,6 @@ export class Announcing {
     this.#telling.set(conversation.id, running)
     tasks.run('new entries', () => running)
     if (change.profile) onUpdated(conversation.id)
-    if (source === undefined) this.announce(conversation)
-    else this.#relay(conversation, source)
   }
 
   /**
@@ -74,13 +77,13 @@ export class Announcing {
       void messages.send(uri, { mime: MIME.commit, body: this.#notice(conversation) }, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
   }
 
-  /** What we fetched, and have: to the other devices with a link. */
-  #relay(conversation: Conversation, source: DeviceId): void {
+  /** What we fetched or merged, and have: to the devices with a link that do not know. Whoever is not there gets everything when a link comes up. */
+  tell(conversation: Conversation, knows: (device: DeviceId) => boolean): void {
     const { messages, logger } = this.#env
     const body = this.#notice(conversation)
     for (const uri of this.others(conversation)) {
       for (const device of messages.connectedDevices(uri))
-        if (device !== source) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+        if (!knows(device)) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
     }
   }
 
