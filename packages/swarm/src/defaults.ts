@@ -181,8 +181,9 @@ export const MAX_MERGE_BASES = 16
 export const MAX_JOINTS = 1_024
 /** A fetch that our own disk kept from being stored is tried again at least this often while the peer is connected, ms. */
 export const STORAGE_RETRY_MAX_MS = 60_000
-/** A peer that had more than we has merged after this, ms. */
+/** A peer that had more than we has merged after this, ms, if it is not busy; at most so long after it fetched. */
 export const MERGED_BY_PEER_MS = 300
+export const MERGING_MS = 3_000
 /** Conversations whose answers to fetches are kept. */
 export const MAX_ANSWER_CACHES = 64
 /** Objects that were read lately, of all conversations of an account. */

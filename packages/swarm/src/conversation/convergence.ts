@@ -4,7 +4,7 @@
 import type { AccountUri, ConversationId, DeviceId, Random } from '@jamikit/core/contracts'
 import {
   HINT_MEMORY_MS, LOOK_GAP_MAX_MS, LOOK_GAP_MS, LOOKS_MS, MAX_CONVERGING_DEVICES, MERGE_BURST_MS, MERGE_CALM_MS, MERGE_FIRST_MS, MERGE_FIRST_MAX_MS, MERGE_SPREAD_MS, MERGE_STEP_MS,
-  MERGED_BY_PEER_MS, QUIET_CALM_MS, QUIET_MERGE_MAX_MS, QUIET_MERGE_MS, QUIET_TELL_MS, QUIET_TELL_MAX_MS, UNREST_MS,
+  MERGED_BY_PEER_MS, MERGING_MS, QUIET_CALM_MS, QUIET_MERGE_MAX_MS, QUIET_MERGE_MS, QUIET_TELL_MS, QUIET_TELL_MAX_MS, UNREST_MS,
 } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 
@@ -16,7 +16,9 @@ export interface Source {
 
 /** A device whose head does not build on ours, nor ours on it. */
 interface Apart extends Source {
-  head: Oid
+  /** The one that was fetched, and the newest that was announced since. */
+  readonly head: Oid
+  newest: Oid
   /** It has commits that people see, and that are not here. */
   shows: boolean
 }
@@ -29,11 +31,13 @@ interface Look extends Source {
   running: boolean
   /** What it is known to have and we have not. */
   lacks: Oid | undefined
+  /** It may be merging until then: that it has our head before says nothing. */
+  untilMs: number
 }
 
 export type Action =
   /** Fetch from all of these and merge what still does not build on ours, in one go. */
-  | { readonly what: 'merge'; readonly sources: readonly Source[]; /** Nothing in it is in a hurry: first look whether one of them has merged. */ readonly quiet: boolean }
+  | { readonly what: 'merge'; readonly sources: readonly (Source & { readonly head: Oid })[]; /** Nothing in it is in a hurry: first look whether one of them has merged. */ readonly quiet: boolean }
   /** Whatever its head is. */
   | { readonly what: 'look'; readonly source: Source }
   /** Tell those with a link, except where our head is known to be. */
@@ -41,13 +45,15 @@ export type Action =
 
 export class Convergence {
   readonly #random: Random
-  readonly #apart = new Map<DeviceId, Apart>() // bounded by MAX_CONVERGING_DEVICES, as are the next five
+  readonly #apart = new Map<DeviceId, Apart>() // bounded by MAX_CONVERGING_DEVICES, as are the next six
   readonly #looks = new Map<DeviceId, Look>()
   readonly #looked = new Map<DeviceId, { atMs: number; gapMs: number }>()
   readonly #hinted = new Map<DeviceId, Source & { atMs: number }>()
+  /** What is known of where devices are, and what they named last that was not here. */
   readonly #heads = new Map<DeviceId, Oid>()
-  /** Devices that were ahead and had not said so: nobody waits for their merges. */
-  readonly #silent = new Map<DeviceId, true>()
+  readonly #named = new Map<DeviceId, Oid>()
+  /** Whether a device announces its merges, as far as seen: nobody waits for those of one that does not, and hints of one that does say nothing. */
+  readonly #speaks = new Map<DeviceId, boolean>()
   #urgentAtMs: number | undefined
   #quietAtMs: number | undefined
   #tellAtMs: number | undefined
@@ -69,9 +75,10 @@ export class Convergence {
   /** A device announced a commit that is not here. @returns true when it needs no fetch of its own: the merge that is due soon fetches it */
   announced(device: DeviceId, head: Oid): boolean {
     put(this.#heads, device, head)
+    put(this.#named, device, head)
     const apart = this.#apart.get(device)
     if (!apart || this.#urgentAtMs === undefined) return false
-    apart.head = head
+    apart.newest = head
     apart.shows = true // as far as we know
     return true
   }
@@ -79,7 +86,8 @@ export class Convergence {
   /** A device announced what is here: what it has may be ahead of that. */
   hinted({ device, account }: Source, head: Oid, nowMs: number): void {
     put(this.#heads, device, head)
-    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#random.below(LOOKS_MS[0]), undefined)
+    if (this.#speaks.get(device)) return
+    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#random.below(LOOKS_MS[0]))
     else put(this.#hinted, device, { device, account, atMs: nowMs })
   }
 
@@ -89,12 +97,18 @@ export class Convergence {
     this.#look({ device, account }, nowMs + MERGED_BY_PEER_MS, lacks)
   }
 
+  /** A device fetched from us: unless it announces its merges, it may soon have one. */
+  served({ device, account }: Source, nowMs: number): void {
+    if (this.#speaks.get(device) || nowMs >= this.#unrestUntilMs) return
+    this.#look({ device, account }, nowMs + LOOKS_MS[1], undefined, nowMs + MERGING_MS)
+  }
+
   /** A fetched head does not build on ours. @param shows it brings what people see @param before how many devices with a link merge before us */
   diverged({ device, account }: Source, head: Oid, shows: boolean, before: number, nowMs: number): void {
     put(this.#heads, device, head)
     this.#ended(device, undefined, true)
     this.#unrest(nowMs)
-    put(this.#apart, device, { device, account, head, shows })
+    put(this.#apart, device, { device, account, head, newest: head, shows })
     if (shows) this.#urgentAtMs = Math.min(this.#urgentAtMs ?? Infinity, nowMs + this.#urgentWaitMs(before, nowMs))
     else this.#quietAtMs = Math.min(this.#quietAtMs ?? Infinity, nowMs + this.#quietWaitMs(before, nowMs))
   }
@@ -107,7 +121,7 @@ export class Convergence {
     if (!look?.running) return
     const lacks = look.lacks !== undefined && !has(look.lacks)
     const delayMs = LOOKS_MS[++look.tries]
-    if ((equal && !lacks) || delayMs === undefined) return this.#ended(device, look, false)
+    if ((equal && !lacks && nowMs >= look.untilMs) || delayMs === undefined) return this.#ended(device, look, false)
     look.running = false
     look.atMs = nowMs + delayMs
   }
@@ -120,14 +134,15 @@ export class Convergence {
 
   /**
    * Our head moved by what was fetched from a device. @param shows it brought what people see @param merges with merges in it
-   * @param merged by a merge of ours
+   * @param merged by a merge of ours @param own what was fetched is a merge by that device
    */
-  changed({ device }: Source, fetched: Oid, what: { shows: boolean; merges: boolean; merged: boolean }, nowMs: number): void {
+  changed({ device }: Source, fetched: Oid, what: { shows: boolean; merges: boolean; merged: boolean; own: boolean }, nowMs: number): void {
+    if (what.own && this.#named.get(device) === fetched) put(this.#speaks, device, true) // its own merge
     put(this.#heads, device, fetched)
     this.#apart.delete(device)
     const look = this.#looks.get(device)
     if (look?.running) {
-      if (!what.merged) put(this.#silent, device, true)
+      if (what.own && !this.#speaks.get(device)) put(this.#speaks, device, false)
       this.#ended(device, look, true)
     }
     if (what.merges || what.merged) this.#unrest(nowMs)
@@ -156,7 +171,7 @@ export class Convergence {
 
   /** Nothing is fetched from a device any more. */
   forget(device: DeviceId): void {
-    for (const map of [this.#apart, this.#looks, this.#looked, this.#hinted, this.#heads, this.#silent]) map.delete(device)
+    for (const map of [this.#apart, this.#looks, this.#looked, this.#hinted, this.#heads, this.#named, this.#speaks]) map.delete(device)
   }
 
   // ---------------------------------------------------------------- what to do
@@ -201,7 +216,7 @@ export class Convergence {
   }
 
   /** Devices that are apart still: those of a quiet round, after it has looked. */
-  takeApart(has: (oid: Oid) => boolean): readonly Source[] {
+  takeApart(has: (oid: Oid) => boolean): readonly (Source & { readonly head: Oid })[] {
     this.#quietAtMs = undefined
     return this.#takeApart(has, false)
   }
@@ -212,15 +227,15 @@ export class Convergence {
   }
 
   isSilent(device: DeviceId): boolean {
-    return this.#silent.has(device)
+    return this.#speaks.get(device) === false
   }
 
-  #takeApart(has: (oid: Oid) => boolean, shows: boolean): Source[] {
-    const out: Source[] = []
+  #takeApart(has: (oid: Oid) => boolean, shows: boolean): (Source & { readonly head: Oid })[] {
+    const out: Apart[] = []
     for (const apart of [...this.#apart.values()]) {
       if (shows && !apart.shows) continue
       this.#apart.delete(apart.device)
-      if (!has(apart.head)) out.push({ device: apart.device, account: apart.account })
+      if (!has(apart.newest)) out.push(apart)
     }
     return out
   }
@@ -251,18 +266,19 @@ export class Convergence {
   /** There are merges about: hints count. */
   #unrest(nowMs: number): void {
     this.#unrestUntilMs = nowMs + UNREST_MS
-    for (const { device, account, atMs } of this.#hinted.values()) if (nowMs - atMs <= HINT_MEMORY_MS) this.#look({ device, account }, nowMs + LOOKS_MS[0], undefined)
+    for (const { device, account, atMs } of this.#hinted.values()) if (nowMs - atMs <= HINT_MEMORY_MS) this.#look({ device, account }, nowMs + LOOKS_MS[0])
     this.#hinted.clear()
   }
 
-  #look({ device, account }: Source, atMs: number, lacks: Oid | undefined): void {
+  #look({ device, account }: Source, atMs: number, lacks?: Oid, untilMs = 0): void {
     const known = this.#looks.get(device)
     if (known) {
       known.lacks ??= lacks
+      known.untilMs = Math.max(known.untilMs, untilMs)
       return
     }
     const last = this.#looked.get(device)
-    put(this.#looks, device, { device, account, atMs: Math.max(atMs, last ? last.atMs + last.gapMs : 0), tries: 0, running: false, lacks })
+    put(this.#looks, device, { device, account, atMs: Math.max(atMs, last ? last.atMs + last.gapMs : 0), tries: 0, running: false, lacks, untilMs })
   }
 
   /** Whoever makes us look in vain is looked at less often. */

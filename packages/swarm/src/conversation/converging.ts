@@ -52,13 +52,23 @@ export class Converging {
     this.#run(conversation.id)
   }
 
-  diverged(conversation: Conversation, source: Source, head: Oid, shows: boolean): void {
-    const { own, linked, clock } = this.#env
-    const engine = this.#with(conversation.id)
-    const mine = rank(conversation.id, own)
-    const before = linked(conversation).filter((device) => rank(conversation.id, device) < mine && !engine.isSilent(device)).length
-    engine.diverged(source, head, shows, before, clock.now())
+  /** A device has fetched from us. */
+  served(conversation: Conversation, source: Source): void {
+    this.#states.get(conversation.id)?.engine.served(source, this.#env.clock.now())
     this.#run(conversation.id)
+  }
+
+  diverged(conversation: Conversation, source: Source, head: Oid, shows: boolean): void {
+    const engine = this.#with(conversation.id)
+    engine.diverged(source, head, shows, this.#before(conversation, engine), this.#env.clock.now())
+    this.#run(conversation.id)
+  }
+
+  /** How many devices with a link merge before us. */
+  #before(conversation: Conversation, engine: Convergence): number {
+    const { own, linked } = this.#env
+    const mine = rank(conversation.id, own)
+    return linked(conversation).filter((device) => rank(conversation.id, device) < mine && !engine.isSilent(device)).length
   }
 
   /** A device's head is here already. */
@@ -71,7 +81,8 @@ export class Converging {
   changed(conversation: Conversation, source: Source, fetched: Oid, change: Change & { merged: boolean }): void {
     const shows = change.commits.some(({ parents }) => parents.length < 2)
     const merges = change.commits.some(({ parents }) => parents.length > 1)
-    this.#with(conversation.id).changed(source, fetched, { shows, merges, merged: change.merged }, this.#env.clock.now())
+    const own = change.commits.some(({ oid, device, parents }) => oid === fetched && device === source.device && parents.length > 1)
+    this.#with(conversation.id).changed(source, fetched, { shows, merges, merged: change.merged, own }, this.#env.clock.now())
     this.#run(conversation.id)
   }
 
@@ -121,7 +132,7 @@ export class Converging {
   }
 
   /** The one first that most likely has merged the others: they are asked only for what is missing then. */
-  async #merge(conversation: Conversation, engine: Convergence, sources: readonly Source[], quiet: boolean): Promise<void> {
+  async #merge(conversation: Conversation, engine: Convergence, sources: readonly (Source & { readonly head: Oid })[], quiet: boolean): Promise<void> {
     const { fetching, clock } = this.#env
     engine.round(1, clock.now())
     try {
@@ -129,7 +140,11 @@ export class Converging {
       const open = quiet ? engine.takeApart((oid) => conversation.has(oid)) : sources
       const [first, ...rest] = [...open].sort((a, b) => rank(conversation.id, a.device) - rank(conversation.id, b.device))
       if (first) await fetching.whenMerged(conversation, first.account, first.device)
-      await Promise.all(rest.map(({ account, device }) => fetching.whenMerged(conversation, account, device)))
+      const last = this.#before(conversation, engine) > 0
+      await Promise.all(rest.map(({ account, device, head }) => {
+        // what came since is merged by whoever merges first; we look only, and merge it at its time
+        return last && conversation.has(head) ? fetching.whenFetched(conversation, account, device) : fetching.whenMerged(conversation, account, device)
+      }))
     } finally {
       engine.round(-1, clock.now())
       this.#run(conversation.id)

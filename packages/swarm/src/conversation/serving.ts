@@ -20,7 +20,7 @@ export interface ServingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly find: (id: ConversationId) => Conversation | undefined
   readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   /** A peer has this commit and all before it. */
-  readonly onHas: (conversation: Conversation, account: AccountUri, head: Oid) => Promise<void>
+  readonly onHas: (conversation: Conversation, peer: PeerIdentity, head: Oid) => Promise<void>
   /** A peer has commits that we do not have: it merges them, and announces that to nobody. */
   readonly onAhead: (conversation: Conversation, peer: PeerIdentity, commit: Oid) => void
 }
@@ -72,7 +72,7 @@ export class Serving {
           },
           onFetched: (head) => {
             const conversation = find(id)
-            if (conversation) tasks.run('status', () => this.#env.onHas(conversation, remote.accountId, head))
+            if (conversation) tasks.run('status', () => this.#env.onHas(conversation, remote, head))
           },
           onAhead: (commit) => {
             const conversation = find(id)

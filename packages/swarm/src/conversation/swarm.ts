@@ -97,9 +97,10 @@ export class SwarmConversations implements Conversations {
     this.#serving = new Serving({
       clock, logger, tasks, identity, contacts, mayFetch,
       find: (id) => registry.findServed(id),
-      onHas: async (conversation, account, head) => {
-        this.#leaving.fetched(conversation, account, head)
-        await onHas(conversation, account, head)
+      onHas: async (conversation, { accountId, deviceId }, head) => {
+        this.#leaving.fetched(conversation, accountId, head)
+        this.#converging.served(conversation, { account: accountId, device: deviceId })
+        await onHas(conversation, accountId, head)
       },
       onAhead: (conversation, peer, commit) => this.#converging.ahead(conversation, { account: peer.accountId, device: peer.deviceId }, commit),
     })
