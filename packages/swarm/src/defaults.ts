@@ -91,8 +91,8 @@ export const MAX_VALIDATION_FAILURES = 3
 export const FETCH_JITTER_MS = 250
 /** Merging what people see (all within half a second), ms: the first device waits this long, doubled with each merge in a row; the others a step more, spread. */
 export const MERGE_FIRST_MS = 50
-export const MERGE_FIRST_MAX_MS = 200
-export const MERGE_STEP_MS = 200
+export const MERGE_FIRST_MAX_MS = 150
+export const MERGE_STEP_MS = 350
 export const MERGE_SPREAD_MS = 100
 /** Merges do not follow each other any more after this, ms. */
 export const MERGE_CALM_MS = 2_000

@@ -152,7 +152,7 @@ export abstract class SimNode {
 /** A node of ours. */
 export class SdkNode extends SimNode {
   readonly #tasks: Tasks
-  readonly #converging: Converging
+  readonly converging: Converging
   readonly #conversation: Conversation
   /** Fetches that run; whether one more is wanted after it. */
   readonly #running = new Map<SimNode, { again: boolean; done: (() => void)[] }>()
@@ -167,7 +167,7 @@ export class SdkNode extends SimNode {
     })
     this.#conversation = { id: ID, get head() { return self.head.id }, has: (oid: Oid) => self.hasOid(oid) } as unknown as Conversation
     const nodeOf = (device: DeviceId) => world.nodes.find((node) => node.device === device) as SimNode
-    this.#converging = new Converging({
+    this.converging = new Converging({
       clock, random: world.random.fork(`node ${this.index}`), tasks: this.#tasks, own: this.device, find: () => this.#conversation,
       linked: () => world.linked(this).map(({ device }) => device),
       isConnected: (_account, device) => world.isLinked(this, nodeOf(device)),
@@ -192,13 +192,13 @@ export class SdkNode extends SimNode {
 
   override write(): SimCommit {
     const commit = super.write()
-    this.#converging.wrote(this.#conversation)
+    this.converging.wrote(this.#conversation)
     return commit
   }
 
   notice(commit: SimCommit, from: SimNode): void {
-    if (this.has(commit)) this.#converging.hinted(this.#conversation, from, commit.id)
-    else this.#converging.announced(this.#conversation, from, commit.id)
+    if (this.has(commit)) this.converging.hinted(this.#conversation, from, commit.id)
+    else this.converging.announced(this.#conversation, from, commit.id)
   }
 
   appeared(other: SimNode): void {
@@ -206,8 +206,8 @@ export class SdkNode extends SimNode {
   }
 
   override served(by: SimNode, theirs: SimCommit): void {
-    if (!this.has(theirs)) this.#converging.ahead(this.#conversation, by, theirs.id)
-    this.#converging.served(this.#conversation, by)
+    if (!this.has(theirs)) this.converging.ahead(this.#conversation, by, theirs.id)
+    this.converging.served(this.#conversation, by)
   }
 
   #whenFetched(from: SimNode): Promise<void> {
@@ -251,11 +251,11 @@ export class SdkNode extends SimNode {
   }
 
   #took(from: Source & SimNode, head: SimCommit, merge: boolean): void {
-    if (this.has(head)) return this.#converging.same(this.#conversation, from, head.id)
+    if (this.has(head)) return this.converging.same(this.#conversation, from, head.id)
     const ahead = (head.all & this.head.all) === this.head.all
-    if (!ahead && !merge) return this.#converging.diverged(this.#conversation, from, head.id, this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2))
+    if (!ahead && !merge) return this.converging.diverged(this.#conversation, from, head.id, this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2))
     const commits = this.advance(ahead ? head : this.world.commit(this, [this.head, head]))
-    this.#converging.changed(this.#conversation, from, head.id, { commits, head: this.head.id, banned: [], profile: false, merged: !ahead } as never)
+    this.converging.changed(this.#conversation, from, head.id, { commits, head: this.head.id, banned: [], profile: false, merged: !ahead } as never)
   }
 
   #wait(ms: number): Promise<void> {

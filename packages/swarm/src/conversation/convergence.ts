@@ -203,8 +203,8 @@ export class Convergence {
     }
     for (const look of [...this.#looks.values()]) {
       if (look.running || look.atMs > nowMs) continue
-      if (look.lacks !== undefined && has(look.lacks) && look.tries === 0) {
-        this.#looks.delete(look.device) // it came by itself
+      if (look.lacks !== undefined && has(look.lacks) && this.#speaks.get(look.device)) {
+        this.#looks.delete(look.device) // it came by itself, and so will what is merged there
         continue
       }
       look.running = true
@@ -246,7 +246,7 @@ export class Convergence {
   #urgentWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#urgentMergedMs > MERGE_CALM_MS) this.#urgentMerges = 0
     const firstMs = Math.min(MERGE_FIRST_MS * 2 ** this.#urgentMerges, MERGE_FIRST_MAX_MS)
-    return before === 0 ? firstMs : firstMs + MERGE_STEP_MS + this.#random.below(MERGE_SPREAD_MS)
+    return before === 0 ? firstMs : MERGE_STEP_MS + this.#random.below(MERGE_SPREAD_MS)
   }
 
   /** Nothing to show on their side: by chance, doubled with each own merge in a row. */
