@@ -165,7 +165,7 @@ export class SdkNode extends SimNode {
     this.#tasks = new Tasks(clock, (error) => {
       throw error
     })
-    this.#conversation = { id: ID, get head() { return self.head.id }, has: (oid: Oid) => self.hasOid(oid) } as unknown as Conversation
+    this.#conversation = { id: ID, get head() { return self.head.id }, has: (oid: Oid) => self.hasOid(oid), history: { info: (oid: Oid) => world.commits.get(oid) } } as unknown as Conversation
     const nodeOf = (device: DeviceId) => world.nodes.find((node) => node.device === device) as SimNode
     this.converging = new Converging({
       clock, random: world.random.fork(`node ${this.index}`), tasks: this.#tasks, own: this.device, find: () => this.#conversation,

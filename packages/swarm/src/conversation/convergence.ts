@@ -83,9 +83,10 @@ export class Convergence {
     return true
   }
 
-  /** A device announced what is here: what it has may be ahead of that. */
-  hinted({ device, account }: Source, head: Oid, nowMs: number): void {
+  /** A device announced what is here: what it has may be ahead of that. @param own it is a merge by that device */
+  hinted({ device, account }: Source, head: Oid, own: boolean, nowMs: number): void {
     put(this.#heads, device, head)
+    if (own) put(this.#speaks, device, true)
     if (this.#speaks.get(device)) return
     if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#random.below(LOOKS_MS[0]))
     else put(this.#hinted, device, { device, account, atMs: nowMs })

@@ -43,7 +43,8 @@ export class Converging {
 
   /** A device announced a commit that is here. */
   hinted(conversation: Conversation, source: Source, commit: Oid): void {
-    this.#with(conversation.id).hinted(source, commit, this.#env.clock.now())
+    const info = conversation.history.info(commit)
+    this.#with(conversation.id).hinted(source, commit, info !== undefined && info.device === source.device && info.parents.length > 1, this.#env.clock.now())
     this.#run(conversation.id)
   }
 
