@@ -21,6 +21,8 @@ interface Apart extends Source {
   newest: Oid
   /** It has commits that people see, and that are not here. */
   shows: boolean
+  /** When it is merged. */
+  readonly dueMs: number
 }
 
 /** A device that may be ahead without saying so. */
@@ -54,11 +56,10 @@ export class Convergence {
   readonly #named = new Map<DeviceId, Oid>()
   /** Whether a device announces its merges, as far as seen: nobody waits for those of one that does not, and hints of one that does say nothing. */
   readonly #speaks = new Map<DeviceId, boolean>()
-  #urgentAtMs: number | undefined
-  #quietAtMs: number | undefined
   #tellAtMs: number | undefined
   #unrestUntilMs = 0
   #rounds = 0
+  #counted = false
   /** Own merges in a row, of what people see and of merges alone, and what was told that only brought merges. */
   #urgentMerges = 0
   #urgentMergedMs = 0
@@ -77,10 +78,9 @@ export class Convergence {
     put(this.#heads, device, head)
     put(this.#named, device, head)
     const apart = this.#apart.get(device)
-    if (!apart || this.#urgentAtMs === undefined) return false
+    if (!apart) return false
     apart.newest = head
-    apart.shows = true // as far as we know
-    return true
+    return apart.shows
   }
 
   /** A device announced what is here: what it has may be ahead of that. @param own it is a merge by that device */
@@ -109,9 +109,10 @@ export class Convergence {
     put(this.#heads, device, head)
     this.#ended(device, undefined, true)
     this.#unrest(nowMs)
-    put(this.#apart, device, { device, account, head, newest: head, shows })
-    if (shows) this.#urgentAtMs = Math.min(this.#urgentAtMs ?? Infinity, nowMs + this.#urgentWaitMs(before, nowMs))
-    else this.#quietAtMs = Math.min(this.#quietAtMs ?? Infinity, nowMs + this.#quietWaitMs(before, nowMs))
+    const known = this.#apart.get(device)
+    const dueMs = nowMs + (shows ? this.#urgentWaitMs(before, nowMs) : this.#quietWaitMs(before, nowMs))
+    // what it has more now does not put off what it had before
+    put(this.#apart, device, { device, account, head, newest: head, shows, dueMs: known ? Math.min(known.dueMs, dueMs) : dueMs })
   }
 
   /** A device's head is here now. @param equal it is ours @param has what is here */
@@ -148,14 +149,19 @@ export class Convergence {
     }
     if (what.merges || what.merged) this.#unrest(nowMs)
     if (what.shows) this.#quietMerges = this.#quietTold = 0
-    if (what.merged && what.shows) {
-      this.#urgentMerges++
-      this.#urgentMergedMs = nowMs
-    }
+    if (what.merged) this.#merged(what.shows, nowMs)
     if (!what.shows) this.#quietMs = nowMs
-    if (what.merged && !what.shows) this.#quietMerges++
     const waitMs = what.shows || what.merged ? (this.#rounds > 0 ? MERGE_BURST_MS : 0) : this.#quietTellMs()
     this.#tellAtMs = Math.min(this.#tellAtMs ?? Infinity, nowMs + waitMs)
+  }
+
+  /** Those of one go count once. */
+  #merged(shows: boolean, nowMs: number): void {
+    if (shows) this.#urgentMergedMs = nowMs
+    if (this.#counted) return
+    this.#counted = this.#rounds > 0
+    if (shows) this.#urgentMerges++
+    else this.#quietMerges++
   }
 
   /** A commit of ours that people see. Whoever has a link hears of it from whoever calls this. */
@@ -166,7 +172,9 @@ export class Convergence {
 
   /** A round of merges began, or ended: what came of it is told once. */
   round(step: 1 | -1, nowMs: number): void {
+    if (step > 0 && this.#rounds === 0) this.#counted = false
     this.#rounds += step
+    if (this.#rounds === 0) this.#counted = false
     if (step < 0 && this.#tellAtMs !== undefined && this.#tellAtMs <= nowMs + MERGE_BURST_MS) this.#tellAtMs = nowMs
   }
 
@@ -179,7 +187,8 @@ export class Convergence {
 
   /** When there is something to do; undefined: nothing until something happens. */
   get nextMs(): number | undefined {
-    const times = [this.#urgentAtMs, this.#quietAtMs, this.#tellAtMs]
+    const times = [this.#tellAtMs]
+    for (const { dueMs } of this.#apart.values()) times.push(dueMs)
     for (const { running, atMs } of this.#looks.values()) if (!running) times.push(atMs)
     const due = times.filter((at) => at !== undefined)
     return due.length > 0 ? Math.min(...due) : undefined
@@ -192,16 +201,13 @@ export class Convergence {
       this.#tellAtMs = undefined
       actions.push({ what: 'tell' })
     }
-    if (this.#urgentAtMs !== undefined && this.#urgentAtMs <= nowMs) {
-      this.#urgentAtMs = undefined
-      const sources = this.#takeApart(has, true)
-      if (sources.length > 0) actions.push({ what: 'merge', sources, quiet: false })
+    const due = { shows: false, quiet: false }
+    for (const apart of [...this.#apart.values()]) {
+      if (has(apart.newest)) this.#apart.delete(apart.device) // it came by itself
+      else if (apart.dueMs <= nowMs) due[apart.shows ? 'shows' : 'quiet'] = true
     }
-    if (this.#quietAtMs !== undefined && this.#quietAtMs <= nowMs) {
-      this.#quietAtMs = undefined
-      const sources = this.#takeApart(has, false)
-      if (sources.length > 0) actions.push({ what: 'merge', sources, quiet: true })
-    }
+    if (due.shows) actions.push({ what: 'merge', sources: this.#takeApart(true), quiet: false })
+    if (due.quiet) actions.push({ what: 'merge', sources: this.#takeApart(false), quiet: true })
     for (const look of [...this.#looks.values()]) {
       if (look.running || look.atMs > nowMs) continue
       if (look.lacks !== undefined && has(look.lacks) && this.#speaks.get(look.device)) {
@@ -218,8 +224,7 @@ export class Convergence {
 
   /** Devices that are apart still: those of a quiet round, after it has looked. */
   takeApart(has: (oid: Oid) => boolean): readonly (Source & { readonly head: Oid })[] {
-    this.#quietAtMs = undefined
-    return this.#takeApart(has, false)
+    return this.#takeApart(false).filter(({ newest }) => !has(newest))
   }
 
   /** Where the last thing known of it is that it has this head. */
@@ -231,12 +236,13 @@ export class Convergence {
     return this.#speaks.get(device) === false
   }
 
-  #takeApart(has: (oid: Oid) => boolean, shows: boolean): (Source & { readonly head: Oid })[] {
+  /** @param shows those that show something; all of them otherwise */
+  #takeApart(shows: boolean): Apart[] {
     const out: Apart[] = []
     for (const apart of [...this.#apart.values()]) {
       if (shows && !apart.shows) continue
       this.#apart.delete(apart.device)
-      if (!has(apart.newest)) out.push(apart)
+      out.push(apart)
     }
     return out
   }
