@@ -3,8 +3,9 @@ export { JamiError, type JamiErrorOptions } from './base/errors.ts'
 export { lineLogger, silentLogger } from './base/logger.ts'
 export type * from './contracts/index.ts'
 export type {
-  Account, AccountEvents, AccountInit, Accounts, Channel as PublicChannel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList, Emitter,
-  EventMessage, FileMessage, HistoryOptions, Message, Peer, PeerLike, SendOptions, TextMessage, UnknownMessage,
+  Account, AccountEvents, AccountInit, Accounts, Channel as PublicChannel, Channels, Contact, ContactRequest, Contacts, Conversation, ConversationList,
+  ConversationMemberInfo, Emitter, EventMessage, FileMessage, GroupInfo, HistoryOptions, Invite, Message, Peer, PeerLike, SearchOptions, SendOptions, TextMessage,
+  UnknownMessage,
 } from './node/api.ts'
 export type { DownloadOptions, FilePolicy, Files, FileSource, Progress, SendFileOptions, Transfer, TransferNews } from './node/api-files.ts'
 export type { ConsoleLike, Dht as PublicDht, DhtEntry, JamiNode, NetworkOptions, NodeEvents, NodeOptions, NodeState, NodeStats } from './node/api-node.ts'

@@ -43,6 +43,10 @@ const ACCOUNT_LIKE: Bad = [7, 'main', null, true]
 const whole = (max: number): Bad => [-1, 1.5, Number.NaN, '1', null, max + 1]
 const OP = { signal: SIGNAL, timeoutMs: MS }
 const NAME = maybeEmpty(1000)
+const line = (max: number): Bad => [...NO_TEXT.filter((value) => value !== null), '', 'x'.repeat(max + 1), 'a\0b', 'a\nb', 'a\rb']
+const AVATAR: Bad = [7, 'x', {}, [1, 2], new Uint8Array(0), new Uint8Array(65_537)]
+const GROUP = { title: [...line(1000), null], description: [...line(10_000), null], avatar: [...AVATAR, null] }
+const DATE: Bad = [7, '2026-01-01', null, {}, new Date(Number.NaN)]
 const PASSWORD = maybeEmpty(1024)
 const stranger = 'f'.repeat(40)
 
@@ -89,9 +93,10 @@ const requestRows: Rows<ContactRequest> = {
   accept: (it) => ({ call: it.accept, good: () => [], bad: [], options: OP, async: true }),
   decline: (it) => ({ call: it.decline, good: () => [], bad: [], options: { ...OP, ban: BOOLEAN }, async: true }),
 }
-const conversations: Rows<ConversationList, 'list'> = {
-  get: (it) => ({ call: it.get, good: () => [conversation.id], bad: [ID], options: undefined, async: false }),
-  with: (it) => ({ call: it.with, good: () => [stranger], bad: [PEER], options: OP, async: true }),
+const conversations: Rows<ConversationList, 'list' | 'invites'> = {
+  get: (it) => ({ call: it.get.bind(it), good: () => [conversation.id], bad: [ID], options: undefined, async: false }),
+  with: (it) => ({ call: it.with.bind(it), good: () => [stranger], bad: [PEER], options: OP, async: true }),
+  create: (it) => ({ call: it.create.bind(it), good: () => [], bad: [], options: { ...OP, ...GROUP, members: [7, 'x', null, {}, [7], ['nobody'], Array.from({ length: 501 }, () => stranger)] }, async: true }),
 }
 const REPLY = { ...OP, idempotencyKey: text(200) }
 const SEND = { ...REPLY, replyTo: ID }
@@ -106,14 +111,35 @@ const conversationRows: Rows<Conversation> = {
     options: { ...OP, before: ID, after: ID, order: ['oldest first', '', 7, null], limit: whole(Number.MAX_SAFE_INTEGER) },
   }),
   message: (it) => ({ call: it.message.bind(it), good: () => [message.id], bad: [ID], options: OP, async: true }),
+  search: (it) => ({
+    call: it.search.bind(it), good: () => [], bad: [], async: false,
+    options: { ...OP, text: [7, null, {}, 'x'.repeat(1001), 'a\0b', new RegExp('x'.repeat(1001))], from: PEER, type: ['unknown', 'text/plain', '', 7, null], after: DATE, before: DATE, limit: whole(Number.MAX_SAFE_INTEGER) },
+  }),
+  profile: (it) => ({ call: it.profile.bind(it), good: () => [], bad: [], options: OP, async: true }),
+  update: (it) => ({
+    call: it.update.bind(it), good: () => [{ title: 'x' }], async: true, options: OP,
+    bad: [[7, 'x', null, { name: 'x' }, ...line(1000).map((title) => ({ title })), ...line(10_000).map((description) => ({ description })), ...AVATAR.map((avatar) => ({ avatar }))]],
+  }),
+  setPreferences: (it) => ({
+    call: it.setPreferences.bind(it), good: () => [{ key: 'value' }], options: OP, async: true,
+    bad: [[7, 'x', null, ['x'], { key: 7 }, { key: null }, { '': 'x' }, { ['k'.repeat(101)]: 'x' }, { key: 'x'.repeat(1001) }, Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`k${i}`, 'x']))]],
+  }),
+  invite: (it) => ({ call: it.invite.bind(it), good: () => [stranger], bad: [PEER], options: OP, async: true }),
+  ban: (it) => ({ call: it.ban.bind(it), good: () => [stranger], bad: [PEER], options: OP, async: true }),
+  unban: (it) => ({ call: it.unban.bind(it), good: () => [stranger], bad: [PEER], options: OP, async: true }),
+  leave: (it) => ({ call: it.leave.bind(it), good: () => [], bad: [], options: OP, async: true }),
   typing: (it) => ({ call: it.typing.bind(it), good: () => [true], bad: [BOOLEAN], options: undefined, async: false }),
   markRead: (it) => ({ call: it.markRead.bind(it), good: () => [message.id], bad: [ID], options: OP, async: true }),
   sync: (it) => ({ call: it.sync.bind(it), good: () => [], bad: [], options: OP, async: true }),
   export: (it) => ({ call: it.export.bind(it), good: () => ['/nowhere'], bad: [text(4096)], options: OP, async: true }),
 }
-const messageRows: Rows<TextMessage> = {
+const messageRows: Rows<TextMessage, 'statuses'> = {
   reply: (it) => ({ call: it.reply, good: () => ['text'], bad: [text(65_536)], options: REPLY, async: true }),
-  delivered: (it) => ({ call: it.delivered, good: () => [], bad: [], options: { ...OP, to: PEER, status: ['read', '', 7, null] }, async: true }),
+  delivered: (it) => ({ call: it.delivered, good: () => [], bad: [], options: { ...OP, to: PEER, all: BOOLEAN, status: ['read', '', 7, null] }, async: true }),
+  edit: (it) => ({ call: it.edit, good: () => ['text'], bad: [text(65_536)], options: OP, async: true }),
+  react: (it) => ({ call: it.react, good: () => ['x'], bad: [text(64)], options: OP, async: true }),
+  unreact: (it) => ({ call: it.unreact, good: () => ['x'], bad: [text(64)], options: OP, async: true }),
+  delete: (it) => ({ call: it.delete, good: () => [], bad: [], options: OP, async: true }),
 }
 const peer: Rows<Peer> = {
   devices: (it) => ({ call: it.devices.bind(it), good: () => [], bad: [], options: OP, async: true }),

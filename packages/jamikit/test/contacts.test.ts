@@ -1,6 +1,7 @@
 // Contacts between whole nodes on the simulated network: both ask at once, one is removed, banned, comes back.
 // docs/protocol/03 §5.3, §5.5.
 import type { Account, Conversation } from '@jamikit/core'
+import type { ConversationId, Conversations } from '@jamikit/core/contracts'
 import { createTestNetwork, type TestNetwork } from 'jamikit/testing'
 import { describe, expect, it } from 'vitest'
 
@@ -131,6 +132,19 @@ describe('a contact that is removed', () => {
     for (const account of [alice, bob]) expect(account.contacts.requests()).toEqual([])
     await end(net)
   })
+})
+
+it.each(['leave', 'remove'] as const)('SWM-31 a 1:1 that one of two contacts %ss begins anew: both speak in the new one', async (how) => {
+  const { net, alice, bob } = await two(13)
+  await net.befriend(alice, bob)
+  const first = await talk(net, alice, bob, 'first')
+  await net.advance(60_000)
+  const { conversations } = (bob as unknown as { local: { conversations: Conversations } }).local
+  await net.run(conversations[how](first as ConversationId))
+  await net.advance(AGREE_MS)
+  expect(await talk(net, alice, bob, 'second')).not.toBe(first)
+  expect(conversations.get(first as ConversationId)).toBeUndefined()
+  await end(net)
 })
 
 describe('a contact request', () => {

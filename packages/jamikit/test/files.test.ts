@@ -49,11 +49,11 @@ const someBytes = (length: number) => {
 const sha3 = (bytes: Uint8Array) => createHash('sha3-512').update(bytes).digest('hex')
 const isFile = (message: Message): message is FileMessage => message.type === 'file'
 /** The file as Bob hears of it. */
-const heard = async () => (await net.run(bob.once('message', { filter: isFile }))) as FileMessage
+const heard = async () => (await bob.once('message', { filter: isFile })) as FileMessage
 async function sent(bytes: Uint8Array, name = 'a.bin'): Promise<FileMessage> {
   const hearing = heard()
   await net.run(Promise.resolve(chat.sendFile(bytes, { name })))
-  return hearing
+  return net.run(hearing)
 }
 async function collect(readable: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
@@ -175,6 +175,28 @@ describe('cuts, restarts and losses', () => {
     expect(again.progress().doneBytes).toBeGreaterThanOrEqual(size / 2)
     await net.run(Promise.resolve(again))
   })
+})
+
+it('in a sealed profile files are sealed: sent, fetched, cut and resumed as in any other', async () => {
+  const kept = { records: new Map<string, Uint8Array>(), files: new Map<string, Uint8Array>() }
+  const node = await net.createNode({ host: 'carol', storage: memoryStorage(kept), encryptionKey: new Uint8Array(32).fill(7) })
+  const carol = await net.run(node.accounts.open('carol'))
+  await net.run(carol.ready())
+  await net.befriend(carol, bob)
+  const marker = new TextEncoder().encode('a marker that nobody may read at rest. '.repeat(40_000))
+  const hearing = heard()
+  await net.run(Promise.resolve((await net.run(carol.conversations.with(bob.uri))).sendFile(marker)))
+  const message = await net.run(hearing)
+  const transfer = message.download()
+  await net.clock.runUntil(() => transfer.progress().doneBytes > marker.length / 3)
+  net.network.partition(['carol'], ['bob', 'hub'])
+  await net.advance(60_000)
+  net.network.heal()
+  await net.run(Promise.resolve(transfer))
+  expect(sha3(await net.run(collect(transfer.readable)))).toBe(sha3(marker))
+  const stored = [...kept.files.values()].reduce((sum, bytes) => sum + bytes.length, 0)
+  expect(stored).toBeGreaterThan(marker.length)
+  for (const bytes of kept.files.values()) expect(Buffer.from(bytes).includes('a marker that nobody')).toBe(false)
 })
 
 it('a large file has a link of its own: texts keep to theirs and arrive meanwhile; afterwards that link goes', async () => {

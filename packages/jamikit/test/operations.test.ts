@@ -37,6 +37,9 @@ let alice: Account
 let bob: Account
 let conversation: Conversation
 let message: TextMessage
+let gone: TextMessage
+let group: Conversation
+let left: Conversation
 let node: JamiNode
 let lonely: Account
 let request: ContactRequest
@@ -59,6 +62,9 @@ beforeAll(async () => {
   net.partition([alice], [bob], [carol])
   await net.advance(600_000)
   message = await net.run(conversation.send('nobody hears this'))
+  gone = await net.run(conversation.send('nobody will see this'))
+  group = await net.run(alice.conversations.create({ title: 'group', members: [stranger(1)] }))
+  left = await net.run(alice.conversations.create())
   net.network.partition(['alice'], ['bob'], ['carol'], ['hub'], ['lonely'])
   node = await net.createNode({ host: 'lonely' })
   lonely = await net.run(node.accounts.open('lonely'))
@@ -92,7 +98,10 @@ const table: Table = {
     unban: { call: (op) => alice.contacts.unban(stranger(++strangers), op), instant: true },
   },
   request: { accept: { call: (op) => request.accept(op) }, decline: { call: (op) => request.decline({ ban: true, ...op }), instant: true } },
-  conversations: { with: { call: (op) => alice.conversations.with(stranger(++strangers), op), instant: true } },
+  conversations: {
+    with: { call: (op) => alice.conversations.with(stranger(++strangers), op), instant: true },
+    create: { call: (op) => alice.conversations.create({ title: 'made', ...op }), instant: true },
+  },
   conversation: {
     send: { call: (op) => conversation.send('text', op), instant: true },
     sendFile: { call: async (op) => conversation.sendFile(new Uint8Array(10), op), instant: true },
@@ -100,9 +109,24 @@ const table: Table = {
     message: { call: (op) => conversation.message(message.id, op), instant: true },
     markRead: { call: (op) => conversation.markRead(message.id, op), instant: true },
     history: { call: async (op) => drain(conversation.history(op)), instant: true },
+    search: { call: async (op) => drain(conversation.search({ text: 'text', ...op })), instant: true },
+    profile: { call: (op) => conversation.profile(op), instant: true },
+    update: { call: (op) => group.update({ title: 'new' }, op), instant: true },
+    setPreferences: { call: (op) => conversation.setPreferences({ color: 'red' }, op), instant: true },
+    invite: { call: (op) => group.invite(stranger(++strangers), op), instant: true },
+    ban: { call: (op) => group.ban(stranger(1), op), instant: true },
+    unban: { call: (op) => group.unban(stranger(1), op), instant: true },
+    leave: { call: (op) => left.leave(op), instant: true },
     export: { call: (op) => conversation.export(join(directory, `${strangers++}`), op), instant: true },
   },
-  message: { reply: { call: (op) => message.reply('text', op), instant: true }, delivered: { call: (op) => message.delivered(op) } },
+  message: {
+    reply: { call: (op) => message.reply('text', op), instant: true },
+    delivered: { call: (op) => message.delivered(op) },
+    edit: { call: (op) => message.edit('nobody hears this', op), instant: true },
+    react: { call: (op) => message.react('x', op), instant: true },
+    unreact: { call: (op) => message.unreact('y', op), instant: true },
+    delete: { call: (op) => gone.delete(op), instant: true },
+  },
   peer: {
     devices: { call: (op) => node.connect(bob.uri, { account: lonely }).devices(op) },
     openChannel: { call: (op) => node.connect(bob.uri, { account: lonely }).openChannel('echo', op) },

@@ -2,7 +2,7 @@
 import { silentLogger } from '@jamikit/core/base'
 import type { DeviceIdentity } from '@jamikit/core/contracts'
 import {
-  conversationsSuite, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto, testIdentity,
+  conversationGroupsSuite, conversationMessagesSuite, conversationsSuite, type ConversationsUnderTest, FakeCertificates, FakeConnectionNetwork, FakeContacts, FakeDirectory, FakeMessageNetwork, ManualClock, SeededRandom, testCrypto, testIdentity,
   testStorage,
 } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
@@ -32,7 +32,7 @@ function world() {
 }
 
 describe('conversations by their contract', () => {
-  for (const { title, run } of conversationsSuite(async () => {
+  const underTest = async (): Promise<ConversationsUnderTest> => {
     const { clock, messages, directory, life, drive } = world()
     const lives = new Map<string, ReturnType<typeof life>>()
     const come = async (identity: DeviceIdentity, storage?: ReturnType<typeof testStorage>) => {
@@ -77,5 +77,6 @@ describe('conversations by their contract', () => {
         expect(clock.pending()).toEqual([])
       },
     }
-  })) it(title, run)
+  }
+  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest), ...conversationMessagesSuite(underTest)]) it(title, run)
 })

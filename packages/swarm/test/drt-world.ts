@@ -79,6 +79,8 @@ export class SimDevice {
   /** Numbers of messages this device has. */
   readonly has = new Set<number>()
   dials = 0
+  /** Mobile devices that it dialled. */
+  dialsOfMobiles = 0
   maxEntries = 0
   bytesOut = 0
   readonly #random: SeededRandom
@@ -186,6 +188,7 @@ export class SimDevice {
     const failed = (ms: number, stranger: boolean) => this.#later(ms, () => this.engine.dialFailed(to, stranger, this.world.now))
     const life = this.#life
     if (!target) return failed(LOOKUP_MS, true)
+    if (target.isMobile) this.dialsOfMobiles++
     if (existingLinkOnly && !this.links.has(to)) return failed(1, false)
     agenda.after(existingLinkOnly ? 2 * LATENCY_MS : LINK_MS, () => {
       if (!this.isOnline || this.#life !== life) return
@@ -225,6 +228,20 @@ export class SimDevice {
     for (const message of peer?.has ?? []) this.receive(message, peer)
   }
 
+  /** Two members by chance who have no device among the connected ones: an author tells them, and makes a link for it (§4.5.2). */
+  #strays(): SimDevice[] {
+    const told = new Set([this.account, ...[...this.engine.table.nodes()].map(({ account }) => account)])
+    const left = [...this.world.accounts].filter(([account]) => !told.has(account)).flatMap(([, devices]) => devices.slice(0, 1))
+    return [left[this.#random.below(left.length || 1)], left[this.#random.below(left.length || 1)]].filter((device) => device !== undefined)
+  }
+
+  #linked(stray: SimDevice, message: number): void {
+    stray.receive(message, this)
+    this.links.add(stray.device)
+    stray.links.add(this.device)
+    this.engine.linkUp(stray.device, stray.account, this.world.now)
+  }
+
   // Gossip, as §6.6 says: whoever has got a message tells all connected devices but the one it came from, and wakes mobile ones.
 
   receive(message: number, from?: SimDevice): void {
@@ -234,6 +251,7 @@ export class SimDevice {
       const peer = this.world.devices.get(device)
       if (peer && peer !== from) this.world.agenda.after(2 * LATENCY_MS, () => peer.receive(message, this))
     }
+    if (!from) for (const stray of this.#strays()) this.world.agenda.after(LINK_MS, () => this.isOnline && stray.isOnline && this.do(() => this.#linked(stray, message)))
     for (const { device } of this.engine.toWake()) {
       const peer = this.world.devices.get(device)
       this.world.woken.set(`${device} ${message}`, (this.world.woken.get(`${device} ${message}`) ?? 0) + 1)

@@ -159,6 +159,7 @@ export class LocalAccount {
       })
       this.requests.onInvited(({ account, conversation }) => this.#persist('invitation', () => this.conversations.accept({ conversation, from: account })))
       this.conversations.onReady(({ conversation }) => this.#persist('linking a conversation', () => this.#link(conversation)))
+      this.conversations.onRemoved(({ conversation }) => this.#persist('replacing a conversation', () => this.#replace(conversation)))
       this.presence.onRevoked((device) => this.#tasks.run('revoked device', () => this.connections.closePeer(device, new JamiError('ERR_DEVICE_REVOKED', 'the device was revoked'))))
       this.presence.onDevice(({ account, device }) => {
         this.requests.send(account)
@@ -299,6 +300,17 @@ export class LocalAccount {
     await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed: contact.confirmed, conversation })
   }
 
+  /** A conversation was removed or left here. The contact who was spoken to in it stays: in another one with them, a new one when there is none (spec 04 §8.1). */
+  async #replace(conversation: ConversationId): Promise<void> {
+    const { contacts, conversations, requests } = this
+    const found = contacts.entries().find(([, contact]) => contact.conversation === conversation && isActive(contact))
+    if (!found) return
+    const [account, { confirmed }] = found
+    const other = conversations.list().find(({ id, state }) => state === 'ready' && this.#otherOf(id) === account)?.id ?? (await conversations.create({ mode: 0, peer: account }))
+    await contacts.add(account, this.#env.clock.wallTimeMs(), { confirmed, conversation: other })
+    requests.send(account, true)
+  }
+
   /** Whom a 1:1 conversation is with. */
   #otherOf(conversation: ConversationId): AccountUri | undefined {
     if (this.conversations.get(conversation)?.mode !== 0) return undefined
@@ -323,6 +335,7 @@ export class LocalAccount {
     this.presence.unwatch(peer)
     try {
       await this.requests.decline(peer)
+      for (const { conversation, from } of this.conversations.invitations()) if (from === peer) await this.conversations.decline(conversation)
       if (!ban) for (const { id } of this.conversations.list()) if (this.#otherOf(id) === peer) await this.conversations.remove(id)
     } finally {
       await this.connections.closePeer(peer, new JamiError('ERR_PEER_REFUSED', 'the contact was removed')) // whatever the disk says

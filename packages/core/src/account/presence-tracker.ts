@@ -3,7 +3,7 @@
 // docs/protocol/03 §5.4 (forEachDevice), §8. Proof: account/presence.test.ts.
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
-import { delay, withOp } from '../base/operation.ts'
+import { abandonable, delay, withOp } from '../base/operation.ts'
 import { AsyncQueue } from '../base/queue.ts'
 import { LinkedSignal } from '../base/signals.ts'
 import { Tasks } from '../base/tasks.ts'
@@ -156,6 +156,7 @@ export class PresenceTracker implements Presence, DeviceDirectory {
     const search = withOp(clock, op, 'looking for devices', async (signal) => {
       const lists = this.#intake(account)
       const pinned: Promise<void>[] = []
+      let told = 0
       for await (const value of dht.get(account as string as InfoHash, { type: 0, signal })) {
         if (!value.signer) lists.offer(value.data)
         const said = this.#announcement(account, value)
@@ -163,15 +164,16 @@ export class PresenceTracker implements Presence, DeviceDirectory {
         if (!said || !device || seen.has(device) || seen.size >= MAX_DEVICES) continue
         seen.add(device)
         pinned.push(
-          (async () => {
+          abandonable((async () => { // nobody waits for it when the search ends before
             const peer = await certificates.find(device, { account, shortId: said.deviceShortId, signal })
             if (!peer) return
             await lists.know(peer.chain[1], signal)
-            if (await certificates.get(device, account)) found.push(device)
-          })(),
+            if (await certificates.get(device, account) && found.push(device)) told++
+          })()),
         )
       }
-      await Promise.all(pinned)
+      const [failed] = (await Promise.allSettled(pinned)).filter((result) => result.status === 'rejected') // one that fails costs itself
+      if (failed && told === 0) throw failed.reason
     })
     search.then(() => found.end(), (error) => found.fail(error))
     yield* found

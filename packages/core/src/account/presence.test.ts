@@ -186,6 +186,27 @@ describe('announcing', () => {
     expect(await people.gone()).toEqual([])
   })
 
+  it('a search that ends while a device is looked at ends alone: no rejection is left behind, and a device that cannot be looked at costs itself', async () => {
+    const people = new People()
+    const alice = await people.come(0)
+    const bob = await people.come(1)
+    const other = await people.come(1, { device: 1 })
+    await people.clock.advance(5000)
+    const find = alice.certificates.find.bind(alice.certificates)
+    const ending = new AbortController()
+    alice.certificates.find = (_device, options) => new Promise((_resolve, reject) => options?.signal?.addEventListener('abort', () => reject(options.signal?.reason), { once: true }))
+    const search = (async () => {
+      for await (const device of alice.presence.devicesOf(bob.device.accountId, { signal: ending.signal })) return device
+      return undefined
+    })()
+    search.catch(() => {})
+    await people.clock.advance(1)
+    ending.abort(new Error('left'))
+    await expect(search).rejects.toMatchObject({ code: 'ERR_ABORTED' })
+    alice.certificates.find = (device, options) => (device === bob.device.deviceId ? Promise.reject(new Error('broken')) : find(device, options))
+    expect(await devicesOf(people, alice, bob.device.accountId)).toEqual([other.device.deviceId])
+  })
+
   it('ACC-12 stays announced for an hour, and ends with the device', async () => {
     const people = new People()
     const alice = await people.come(0)

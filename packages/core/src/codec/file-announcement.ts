@@ -5,6 +5,8 @@
 export const FILE_TYPE = 'application/data-transfer+json'
 /** `tid` and `totalSize`, both exact numbers. */
 const MAX_TID = 2 ** 53
+/** Of a name for people: room for what a program puts before or after it. */
+const MAX_NAME_BYTES = 240
 
 /** An announced file. */
 export interface FileAnnouncement {
@@ -51,8 +53,22 @@ export function plainName(displayName: string): string {
   const last = displayName.split(/[/\\]/).pop() ?? ''
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go
   const clean = last.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff<>:"|?*]/g, '').replace(/^[.\s]+|[.\s]+$/g, '')
-  const cut = [...clean].slice(0, 120).join('')
+  const cut = cutName(clean)
   return cut === '' || /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(cut) ? `file${cut === '' ? '' : `-${cut}`}` : cut
+}
+
+/** At most MAX_NAME_BYTES, as file systems have it; its extension stays. */
+function cutName(name: string): string {
+  const bytes = (text: string) => new TextEncoder().encode(text).length
+  if (bytes(name) <= MAX_NAME_BYTES) return name
+  const extension = /\.[^.\s]{1,10}$/.exec(name)?.[0] ?? ''
+  let [stem, left] = ['', MAX_NAME_BYTES - bytes(extension)]
+  for (const character of name.slice(0, name.length - extension.length)) {
+    left -= bytes(character)
+    if (left < 0) break
+    stem += character
+  }
+  return stem + extension
 }
 
 /** A name of ours for a file of a peer: nothing in it was chosen by anybody but its extension, of letters and digits. */

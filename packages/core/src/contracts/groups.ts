@@ -22,7 +22,7 @@ export interface ConversationProfile {
   readonly title?: string
   /** One line, at most 10,000 characters. */
   readonly description?: string
-  /** A picture, as its file; at most 64 KiB. */
+  /** A picture, as its file; we write at most 64 KiB, others may have written more. */
   readonly avatar?: Uint8Array
 }
 
@@ -69,7 +69,7 @@ export interface ConversationGroups {
   leave(id: ConversationId): Promise<void>
   /** Forgets a conversation and its repository; nobody is told. */
   remove(id: ConversationId): Promise<void>
-  /** Of main; empty when it has none. */
+  /** Of main; empty when it has none. Of what others wrote, texts are cut at their bounds. */
   profile(id: ConversationId): Promise<ConversationProfile>
   /** Changes what is given; `null` takes it away. @throws ERR_NOT_ADMIN, ERR_ARGUMENT, ERR_LIMIT */
   updateProfile(id: ConversationId, change: { readonly [K in keyof ConversationProfile]?: ConversationProfile[K] | null }): Promise<void>

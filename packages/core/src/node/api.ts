@@ -2,37 +2,14 @@
 // ERR_ARGUMENT with field, got and allowed, thrown by methods that give no promise, as a rejection by those that do.
 // Units: *Ms milliseconds, *Bytes bytes, instants Date, ids lower-case hex, binary Uint8Array. Every waiting method takes
 // { signal, timeoutMs } and rejects with ERR_ABORTED or ERR_TIMEOUT.
-import type { Duplex } from 'node:stream'
 import type { PresenceState } from '../contracts/account.ts'
-import type { ChannelPath } from '../contracts/channel.ts'
-import type { MemberRole } from '../contracts/groups.ts'
+import type { ConversationProfile, MemberRole } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
 import type { DownloadOptions, Files, FileSource, SendFileOptions, Transfer, TransferNews } from './api-files.ts'
+import type { Channels, Contact, Emitter, PeerLike } from './api-peer.ts'
 
-/** An account id, a `jami:` URI, or a contact. */
-export type PeerLike = AccountUri | Contact | string
-
-/**
- * Typed events. What a listener throws or rejects with becomes the node's `error` event, never an uncaught exception. Names of events
- * that there are not are refused.
- */
-export interface Emitter<M> {
-  /** Registers a listener; the result takes it away, so does the signal. */
-  on<K extends keyof M>(event: K, listener: (payload: M[K]) => unknown, options?: { signal?: AbortSignal }): () => void
-  /**
-   * The next event (that passes `filter`). A promise that nobody waits for any more is no uncaught rejection.
-   * @throws ERR_ABORTED, ERR_TIMEOUT, ERR_CLOSED
-   * @example const answer = await account.once('message', { timeoutMs: 60_000, filter: ({ from }) => from === contact.uri })
-   */
-  once<K extends keyof M>(event: K, options?: Op & { filter?: (payload: M[K]) => boolean }): Promise<M[K]>
-  /**
-   * All events from now on. @throws ERR_LIMIT from the iterator when more than `bufferSize` (1,000) wait unread. `message` is different:
-   * it begins with what is not handled, waits in storage without a limit, and is handled when the loop asks for the next one.
-   * @example for await (const { contact, action } of account.events('contact')) console.log(contact.uri, action)
-   */
-  events<K extends keyof M>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<M[K]>
-}
+export type { Channel, Channels, Contact, Emitter, Peer, PeerLike } from './api-peer.ts'
 
 /** How an account begins. */
 export interface AccountInit extends Op {
@@ -66,26 +43,36 @@ export interface Accounts extends AsyncIterable<Account> {
   remove(account: Account, op?: Op): Promise<void>
 }
 
-/** Events of an account. */
+/**
+ * Events of an account. What happens in conversations by others is one timeline, in the order of arrival within a conversation: `message`,
+ * `message:edited`, `message:deleted`, `reaction` and `member`. It moves while the program listens to `message`, or reads any of the five
+ * with `events()`: at least once, also what happened while the program was down. Something counts as handled when all listeners have settled
+ * and all loops have asked for the next one, or when nobody listens to it; after a crash before that it comes again. Without a listener of
+ * `message` and without a loop, the other four are told as they happen, once, and messages wait.
+ */
 export interface AccountEvents {
-  /**
-   * A message of somebody else, in the order of arrival within a conversation, also those that arrived while this program was down.
-   * At least once: it counts as handled when all listeners have settled and all loops over `events('message')` have asked for the next
-   * one; after a crash before that it comes again.
-   */
+  /** A message of somebody else, as it stands now, also one that arrived while this program was down. */
   message: Message
-  /** A member is known to have a message (`sent`: a device of theirs fetched it) or to have seen it (`displayed`). */
-  'message:status': { messageId: MessageId; conversation: Conversation; member: AccountUri; status: 'sent' | 'displayed' }
+  /** Its author changed it. `previous`: what it said before this change. */
+  'message:edited': { message: Message; previous: string }
+  /** Its author took it back. */
+  'message:deleted': { message: Message }
+  /** Somebody reacted to a message, or took that back. */
+  reaction: { message: Message; emoji: string; from: AccountUri; removed: boolean }
+  /** Somebody else changed the members of a conversation. */
+  member: { conversation: Conversation; uri: AccountUri; action: 'invited' | 'joined' | 'left' | 'banned' | 'unbanned' }
+  /** A member is known to have a message (`sent`: a device of theirs fetched it) or to have seen it (`displayed`), since `at`. */
+  'message:status': { messageId: MessageId; conversation: Conversation; member: AccountUri; status: 'sent' | 'displayed'; at: Date }
   /** Somebody began or stopped typing. */
   typing: { conversation: Conversation; from: AccountUri; active: boolean }
+  /** Somebody wants us in a conversation. Comes again at the next start while neither accepted nor declined. */
+  invite: Invite
   /** Somebody wants to be a contact. Comes again at the next start while neither accepted nor declined. */
   'contact:request': ContactRequest
   /** The list of contacts changed, here or by the answer of a peer (`confirmed`). */
   contact: { contact: Contact; action: 'added' | 'confirmed' | 'removed' | 'banned' }
-  /** The history of a conversation is here, or the conversation is gone. */
-  conversation: { conversation: Conversation; action: 'ready' | 'removed' }
-  /** Somebody else changed the members of a conversation. */
-  member: { conversation: Conversation; uri: AccountUri; action: 'added' | 'joined' | 'left' | 'banned' | 'unbanned' }
+  /** The history of a conversation is here, its title, description, picture or preferences changed, or it is gone. */
+  conversation: { conversation: Conversation; action: 'ready' | 'updated' | 'removed' }
   /** A contact appeared, disappeared, or has a link to us. */
   presence: { uri: AccountUri; state: PresenceState }
   /** Our own presence on the DHT. */
@@ -121,18 +108,6 @@ export interface Account extends Emitter<AccountEvents>, AsyncDisposable {
   ready(op?: Op): Promise<void>
 }
 
-/** Another account, as this one sees it at the time of the call. */
-export interface Contact {
-  /** Its id, which cannot be forged. */
-  readonly uri: AccountUri
-  /** What it calls itself; undefined when we were never told. Anybody can take any name. */
-  readonly displayName: string | undefined
-  /** The other side has accepted (or added us). */
-  readonly confirmed: boolean
-  /** Gets no link and is not heard. */
-  readonly banned: boolean
-}
-
 /** Somebody who is no contact yet and wants to be one. */
 export interface ContactRequest {
   /** Who asks. */
@@ -161,6 +136,34 @@ export interface Contacts {
   unban(peer: PeerLike, op?: Op): Promise<void>
 }
 
+/** Somebody wants us in a conversation. */
+export interface Invite {
+  /** Its id. */
+  readonly conversation: ConversationId
+  /** Who invites; cannot be forged. */
+  readonly from: Contact
+  /** As the inviter says; undefined when it has none. */
+  readonly title: string | undefined
+  /** As the inviter says. */
+  readonly description: string | undefined
+  /** When it came here. */
+  readonly receivedAt: Date
+  /** Joins; resolves with the conversation once its history is here. */
+  accept(op?: Op): Promise<Conversation>
+  /** Forgets the invitation; nobody is told. */
+  decline(op?: Op): Promise<void>
+}
+
+/** What a group calls itself. */
+export interface GroupInfo {
+  /** One line, up to 1,000 characters. */
+  title?: string
+  /** One line, up to 10,000 characters. */
+  description?: string
+  /** A picture, as its file: up to 64 KiB. */
+  avatar?: Uint8Array
+}
+
 /** The conversations of an account; also a loop over them. */
 export interface ConversationList extends AsyncIterable<Conversation> {
   /** All of them, also those that are still being fetched. */
@@ -169,6 +172,13 @@ export interface ConversationList extends AsyncIterable<Conversation> {
   get(id: string): Conversation
   /** The 1:1 with a peer; made, and the contact requested, when there is none. */
   with(peer: PeerLike, op?: Op): Promise<Conversation>
+  /**
+   * A new group, with us as its admin; `members` (up to 500) are invited, contacts or not.
+   * @example const group = await account.conversations.create({ title: 'Team', members: [contact] })
+   */
+  create(options?: GroupInfo & { members?: readonly PeerLike[] } & Op): Promise<Conversation>
+  /** Invitations neither accepted nor declined. */
+  invites(): Invite[]
 }
 
 /** What may go with a message. */
@@ -182,7 +192,7 @@ export interface SendOptions extends Op {
   idempotencyKey?: string
 }
 
-/** Which part of a history; ids of messages as bounds, themselves left out. Without options: everything on the conversation's main line, newest first. */
+/** Which part of a history; ids of messages as bounds, themselves left out. Without options: everything that people see, newest first. */
 export interface HistoryOptions extends Op {
   /** Ids of messages. */
   before?: string
@@ -192,6 +202,32 @@ export interface HistoryOptions extends Op {
   order?: 'newest' | 'oldest'
   /** Ends after so many. */
   limit?: number
+}
+
+/** What to look for; everything given must hold. */
+export interface SearchOptions extends Op {
+  /** Words of a text or a file's name, in any order, each as the beginning of a word, without regard to case. Or a pattern, which may run for 2 s. */
+  text?: string | RegExp
+  /** Who wrote it. */
+  from?: PeerLike
+  /** Kind of message. */
+  type?: Exclude<Message['type'], 'unknown'>
+  /** Not before this time. */
+  after?: Date
+  /** Before this time. */
+  before?: Date
+  /** Ends after so many. */
+  limit?: number
+}
+
+/** One of those who take part in a conversation, or did. */
+export interface ConversationMemberInfo {
+  /** The account. */
+  readonly uri: AccountUri
+  /** `invited` has not joined; `left` and `banned` are members no more. */
+  readonly role: MemberRole
+  /** The newest message that this member is known to have read. */
+  readonly lastRead: MessageId | undefined
 }
 
 /**
@@ -205,8 +241,14 @@ export interface Conversation {
   readonly kind: 'direct' | 'group'
   /** False while an accepted conversation is still being fetched. */
   readonly ready: boolean
+  /** What a group calls itself; undefined when it has no title, and for a conversation between two. */
+  readonly title: string | undefined
+  /** Messages of others after what we have read or written last. */
+  readonly unread: number
+  /** Of this account only, on all its devices: colour, notifications and the like. */
+  readonly preferences: Readonly<Record<string, string>>
   /** Who takes part, as of now; `invited` have not joined yet. */
-  readonly members: readonly { uri: AccountUri; role: MemberRole }[]
+  readonly members: readonly ConversationMemberInfo[]
   /** Git id of the newest commit. */
   readonly head: MessageId | undefined
   /**
@@ -217,12 +259,18 @@ export interface Conversation {
    */
   send(text: string, options?: SendOptions): Promise<TextMessage>
   /**
-   * Messages and events from storage, one after the other; costs what is read.
+   * What people see, from storage, one after the other; costs what is read. Edits and reactions are part of the message that they change.
    * @example for await (const message of chat.history({ limit: 50 })) if (message.type === 'text') console.log(message.text)
    * @throws ERR_NOT_FOUND from the iterator when `before` or `after` is not on the main line
    */
   history(options?: HistoryOptions): AsyncIterableIterator<Message>
-  /** @throws ERR_NOT_FOUND */
+  /**
+   * Newest first; costs what is found, but for patterns.
+   * @example for await (const message of chat.search({ text: 'invoice', from: contact, limit: 20 })) console.log(message.sentAt)
+   * @throws ERR_LIMIT from the iterator when a pattern takes too long
+   */
+  search(options: SearchOptions): AsyncIterableIterator<Message>
+  /** As it stands now; of an edit or a reaction, the message that it belongs to. @throws ERR_NOT_FOUND */
   message(id: string, op?: Op): Promise<Message>
   /**
    * Brings a file into the conversation: read once, kept in the profile, then announced; the transfer is done when it is. Members fetch it
@@ -235,6 +283,20 @@ export interface Conversation {
   typing(active: boolean): void
   /** Tells members that we have read up to this message. @throws ERR_NOT_FOUND */
   markRead(upTo: string, op?: Op): Promise<void>
+  /** Title, description and picture, as everybody sees them. */
+  profile(op?: Op): Promise<ConversationProfile>
+  /** Changes what is given; null takes it away. @throws ERR_NOT_ADMIN */
+  update(change: { [K in keyof GroupInfo]?: GroupInfo[K] | null }, op?: Op): Promise<void>
+  /** Replaces all preferences: up to 100, keys of 1 to 100 and values of up to 1,000 characters. */
+  setPreferences(preferences: Readonly<Record<string, string>>, op?: Op): Promise<void>
+  /** Invites somebody to a group, contact or not; again for one that has not joined. Of a banned one by an admin: takes the ban back. @throws ERR_NOT_MEMBER, ERR_NOT_ADMIN, ERR_ARGUMENT (a conversation between two) */
+  invite(peer: PeerLike, op?: Op): Promise<void>
+  /** Votes for a ban, which holds when more than half of the admins did. @throws ERR_NOT_ADMIN, ERR_NOT_FOUND */
+  ban(peer: PeerLike, op?: Op): Promise<void>
+  /** Votes for taking a ban back. @throws ERR_NOT_ADMIN, ERR_NOT_FOUND */
+  unban(peer: PeerLike, op?: Op): Promise<void>
+  /** Leaves for good: the others are told, and the history is gone here. */
+  leave(op?: Op): Promise<void>
   /** Fetches from every reachable device now. */
   sync(op?: Op): Promise<void>
   /** Writes a bare git repository that passes `git fsck --strict`. */
@@ -261,22 +323,38 @@ interface MessageBase {
   readonly cut: boolean
   /** The message it answers. */
   readonly replyTo: MessageId | undefined
+  /** Its author has taken it back: text and reactions are gone. */
+  readonly deleted: boolean
+  /** Who reacted, by emoji, in the order of the history; at most 1,000 reactions. */
+  readonly reactions: ReadonlyMap<string, readonly AccountUri[]>
   /** `conversation.send()` with `replyTo` set to this message. */
   reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
+  /** Reacts, with an emoji or up to 64 characters; nothing happens when we have done so. */
+  react(emoji: string, op?: Op): Promise<void>
+  /** Takes our reaction back; nothing happens when there is none. */
+  unreact(emoji: string, op?: Op): Promise<void>
+  /** Takes an own text, file or document back, for everybody; nothing happens when that was done. @throws ERR_ARGUMENT for what is not ours or cannot be taken back */
+  delete(op?: Op): Promise<void>
+  /** Who is known to have it or to have seen it, as of now, of the other members. */
+  statuses(): { member: AccountUri; status: 'sent' | 'displayed'; at: Date }[]
   /**
-   * Resolves when a device of `to` (any other member) is known to have the message (`sent`, the default) or its user has seen
-   * it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
+   * Resolves when a device of `to` (any other member; with `all`, of every other member that has joined) is known to have the message
+   * (`sent`, the default) or its user has seen it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
    * @example await message.delivered({ to: contact, status: 'displayed', timeoutMs: 3_600_000 })
    */
-  delivered(options?: { to?: PeerLike; status?: 'sent' | 'displayed' } & Op): Promise<void>
+  delivered(options?: { to?: PeerLike; all?: boolean; status?: 'sent' | 'displayed' } & Op): Promise<void>
 }
 
 /** Somebody wrote something. */
 export interface TextMessage extends MessageBase {
   /** Tells the kinds of messages apart. */
   readonly type: 'text'
-  /** At most 65,536 characters; see `cut`. */
+  /** As it stands now; empty when it is deleted. At most 65,536 characters; see `cut`. */
   readonly text: string
+  /** When it was changed last. */
+  readonly editedAt: Date | undefined
+  /** Changes an own text, for everybody; 1 to 65,536 characters. @throws ERR_ARGUMENT for a text of somebody else */
+  edit(text: string, op?: Op): Promise<void>
 }
 /** Somebody announced a file. */
 export interface FileMessage extends MessageBase {
@@ -302,11 +380,11 @@ export interface FileMessage extends MessageBase {
 /** Something happened in the conversation. */
 export interface EventMessage extends MessageBase {
   /** What happened. */
-  readonly type: 'initial' | 'member' | 'merge' | 'profile' | 'vote' | 'call'
+  readonly type: 'initial' | 'member' | 'profile' | 'call' | 'document'
   /** The members of the commit, as text. */
   readonly fields: Readonly<Record<string, string>>
 }
-/** A type this version does not know (also edits and reactions for now); never dropped. */
+/** A type this version does not know; never dropped. */
 export interface UnknownMessage extends MessageBase {
   /** Tells the kinds of messages apart. */
   readonly type: 'unknown'
@@ -315,52 +393,5 @@ export interface UnknownMessage extends MessageBase {
   /** The members of the commit, as text. */
   readonly fields: Readonly<Record<string, string>>
 }
-/** What a history consists of; `type` tells them apart. The event `message` brings texts, files and unknown ones. */
+/** What a history consists of; `type` tells them apart. The event `message` brings texts, files, documents and unknown ones. */
 export type Message = TextMessage | FileMessage | EventMessage | UnknownMessage
-
-/** The other end of links and channels. */
-export interface Peer {
-  /** The account. */
-  readonly uri: AccountUri
-  /** Devices announced now. */
-  devices(op?: Op): Promise<DeviceId[]>
-  /**
-   * A byte channel of an SDK protocol to one of the peer's devices (the first that takes it).
-   * @throws ERR_PEER_OFFLINE, ERR_PEER_REFUSED, ERR_CHANNEL_DECLINED (a stock client declines SDK protocols), ERR_TIMEOUT
-   * @example const channel = await node.connect(contact).openChannel('echo/1', { timeoutMs: 30_000 })
-   */
-  openChannel(protocol: string, options?: { device?: string } & Op): Promise<Channel>
-  /** Closes all links with the peer. */
-  close(op?: Op): Promise<void>
-}
-
-/** A Node stream over a channel. There is no half-close on this wire: `end()` ends both directions. */
-export interface Channel extends Duplex {
-  /** The name it was opened with. */
-  readonly protocol: string
-  /** The verified device at the other end. */
-  readonly remote: { readonly uri: AccountUri; readonly device: DeviceId }
-  /** How the link goes, and where to. */
-  readonly path: ChannelPath
-  /** The same channel as Web Streams; use either face, not both. */
-  web(): { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }
-}
-
-/** Protocols of your own over the authenticated links of the network. */
-export interface Channels {
-  /**
-   * Serves an SDK protocol: `fn` gets each channel. Name: 1 to 100 of `[A-Za-z0-9._/-]`.
-   * `allow` (default `contacts`) decides per peer; strangers get no link at all, whatever it says. The result ends it.
-   * @throws ERR_ARGUMENT, also when the protocol has a handler
-   * @example account.channels.handle('echo/1', (channel) => channel.pipe(channel), { maxPerPeer: 2 })
-   */
-  handle(
-    protocol: string,
-    fn: (channel: Channel) => unknown,
-    options?: {
-      allow?: 'contacts' | 'own-devices' | ((peer: { uri: AccountUri; device: DeviceId }) => boolean | Promise<boolean>)
-      /** Open channels of this protocol per device, default 16. */
-      maxPerPeer?: number
-    },
-  ): () => void
-}

@@ -1,65 +1,20 @@
 // A whole node over the doubles of its modules: how it starts, what it reports and to whom, accounts by label, and what contacts,
 // conversations and messages look like to a program.
 import { describe, expect, it, vi } from 'vitest'
+import { closeAll, friends, world } from '../../test/nodes.ts'
 import { JamiError } from '../base/errors.ts'
 import { decodeMsgpack, encodeMsgpack } from '../codec/msgpack.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { MessageId } from '../contracts/ids.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
 import { memoryStorage } from '../storage/memory-storage.ts'
-import { FakeConnectionNetwork } from '../testing/fake-connections.ts'
-import { FakeConversationNetwork } from '../testing/fake-conversations.ts'
-import { FakeDhtNetwork } from '../testing/fake-dht.ts'
-import { ManualClock } from '../testing/manual-clock.ts'
-import { SeededRandom } from '../testing/seeded-random.ts'
-import { SimNetwork } from '../testing/sim-network.ts'
-import { testCrypto } from '../testing/test-crypto.ts'
 import { type TestStorage, testStorage } from '../testing/test-storage.ts'
 import type { Account, Conversation, Message } from './api.ts'
-import type { JamiNode, NodeOptions } from './api-node.ts'
 import { createJamiNode } from './create-node.ts'
 import type { PublicAccount } from './public-account.ts'
 import { parseAccountUri, parseConversationId, parseDeviceId, parseMessageId } from './public-ids.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
-
-/** Nodes that reach each other, all in memory. */
-function world() {
-  const clock = new ManualClock()
-  const random = new SeededRandom('nodes')
-  const crypto = testCrypto({ random: random.fork('crypto') })
-  const network = new SimNetwork({ clock, random: random.fork('network') })
-  const [dht, links, conversations] = [new FakeDhtNetwork({ clock, crypto }), new FakeConnectionNetwork({ clock }), new FakeConversationNetwork({ clock })]
-  let hosts = 0
-  const options = (more: Partial<NodeOptions> = {}): NodeOptions => ({
-    network: { bootstrap: [] },
-    modules: { dht: () => dht.node(), connections: ({ identity, policy }) => links.manager({ identity, policy }), conversations: conversations.module() },
-    runtime: { clock, random: random.fork(`node ${hosts}`), crypto, network: network.host(`host ${hosts++}`) },
-    ...more,
-  })
-  const node = (more?: Partial<NodeOptions>) => clock.run(createJamiNode(options(more)))
-  return { clock, options, node, run: <T>(work: Promise<T>) => clock.run(work), module: conversations.module() }
-}
-
-/** Two accounts that are contacts; Alice is called Alice. */
-async function friends() {
-  const w = world()
-  const storage = testStorage()
-  const [hers, his] = [await w.node(), await w.node({ storage })]
-  const [alice, bob] = [await w.run(hers.accounts.open('alice', { displayName: 'Alice' })), await w.run(his.accounts.open('bob', { displayName: 'Bob' }))]
-  await w.run(Promise.all([alice.ready(), bob.ready()]))
-  const asked = bob.once('contact:request')
-  const chat = await w.run(alice.contacts.add(bob.uri))
-  const his_ = await w.run((await w.run(asked)).accept())
-  await w.clock.advance(5000)
-  return { ...w, storage, hers, his, alice, bob, chat, hisChat: his_ }
-}
-
-async function closeAll(w: { run: ReturnType<typeof world>['run']; clock: ManualClock }, ...nodes: JamiNode[]) {
-  await w.run(Promise.all(nodes.map((node) => node.close())))
-  await w.clock.advance(120_000)
-  expect(w.clock.pending()).toEqual([])
-}
 
 /** Process warnings while `work` runs. */
 async function warnings(work: () => Promise<unknown>): Promise<{ code: string; message: string; detail?: string }[]> {

@@ -13,22 +13,26 @@ import type { Clock } from '../contracts/clock.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
 import type { AccountUri, ConversationId, DeviceId } from '../contracts/ids.ts'
 import type { Op } from '../contracts/service.ts'
-import type { Account, AccountEvents, Channels, Conversation, ConversationList, FileMessage, Message, PeerLike } from './api.ts'
+import type { Account, AccountEvents, Channels, FileMessage, PeerLike } from './api.ts'
 import { EventHub, MAX_BUFFER_SIZE } from './event-hub.ts'
 import { GRACE_MS, MAX_NAME_LENGTH, MAX_PASSWORD_LENGTH } from './limits.ts'
 import { Protocols } from './protocols.ts'
 import { PublicContacts } from './public-contacts.ts'
 import { PublicFiles } from './public-files.ts'
 import { PublicConversation } from './public-conversation.ts'
-import { parseConversationId, peerUri } from './public-ids.ts'
+import { PublicConversations } from './public-conversations.ts'
+import { eventOf, TIMELINE_EVENTS, type TimelineEvents, type Told } from './public-events.ts'
+import { peerUri } from './public-ids.ts'
 import { Timeline } from './timeline.ts'
 
 const EXPORT = { ...OP, password: is.text(0, MAX_PASSWORD_LENGTH), currentPassword: is.text(0, MAX_PASSWORD_LENGTH) }
 const PROFILE = { displayName: is.text(0, MAX_NAME_LENGTH) }
-const MEMBER_ACTIONS: Readonly<Record<string, AccountEvents['member']['action']>> = { add: 'added', join: 'joined', remove: 'left', ban: 'banned', unban: 'unbanned' }
 const ACCOUNT_EVENTS: Readonly<Record<keyof AccountEvents, true>> = {
-  message: true, 'message:status': true, typing: true, 'contact:request': true, contact: true, conversation: true, member: true, presence: true, online: true, transfer: true,
+  ...TIMELINE_EVENTS, 'message:status': true, typing: true, invite: true, 'contact:request': true, contact: true, conversation: true, presence: true, online: true, transfer: true,
 }
+
+const OTHERS = (Object.keys(TIMELINE_EVENTS) as (keyof TimelineEvents)[]).filter((event) => event !== 'message')
+const isOfTimeline = (event: keyof AccountEvents): event is keyof TimelineEvents => Object.hasOwn(TIMELINE_EVENTS, event)
 
 export interface PublicAccountEnv {
   readonly clock: Clock
@@ -40,13 +44,15 @@ export interface PublicAccountEnv {
 export class PublicAccount extends EventHub<AccountEvents> implements Account {
   readonly local: LocalAccount
   readonly contacts: PublicContacts
-  readonly conversations: ConversationList
+  readonly conversations: PublicConversations
   readonly channels: Channels
   readonly files: PublicFiles<FileMessage>
   readonly presence: Account['presence']
   readonly profile: Account['profile']
   readonly #env: PublicAccountEnv
-  readonly #timeline: Timeline<Message>
+  readonly #timeline: Timeline<TimelineEvents>
+  /** What is told as it happens, one after the other. */
+  #live: Promise<void> = Promise.resolve()
   /** Fires when the account stops: everything that waits ends with ERR_CLOSED. */
   readonly #life = new AbortController()
   readonly #shown = new Map<ConversationId, PublicConversation>() // bounded by the conversations
@@ -56,15 +62,13 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     super({ clock: env.clock, what: 'the account', events: ACCOUNT_EVENTS, onError: (error, event) => env.onError(JamiError.from(error, 'ERR_LISTENER'), `listener of ${event}`) })
     this.#env = env
     this.local = local
-    this.#timeline = new Timeline<Message>({
+    this.#timeline = new Timeline<TimelineEvents>({
       conversations: local.conversations,
       clock: env.clock,
-      listeners: () => this.count('message'),
-      show: (entry) => {
-        const message = this.#show(entry.conversation).show(entry)
-        return message.type === 'text' || message.type === 'file' || message.type === 'unknown' ? message : undefined
-      },
-      tell: (message) => this.emit('message', message),
+      moving: 'message',
+      listeners: (event) => this.count(event),
+      show: (entry) => this.#eventOf(entry),
+      tell: (told) => this.#tell(told),
       onError: (error) => env.onError(error, 'messages'),
     })
     this.contacts = new PublicContacts({ local, within: (op, what, work) => this.within(op, what, work), conversation: (id) => this.conversation(id) })
@@ -92,18 +96,7 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
         await this.within(op, 'setting the profile', () => local.setDisplayName(wellFormed(profile.displayName)))
       },
     }
-    this.conversations = {
-      list: () => local.conversations.list().map(({ id }) => this.#show(id)),
-      get: (id) => this.conversation(parseConversationId(id)),
-      with: async (peer, op) => {
-        const uri = this.contacts.other(peer)
-        checkOptions(op, OP)
-        const known = local.contacts.isContact(uri) ? local.contacts.conversationWith(uri) : undefined
-        const id = known && local.conversations.get(known) ? known : await this.within(op, 'adding a contact', () => local.addContact(uri))
-        return this.conversation(id).whenReady(op)
-      },
-      [Symbol.asyncIterator]: () => this.#list(),
-    }
+    this.conversations = new PublicConversations({ local, contacts: this.contacts, within: (op, what, work) => this.within(op, what, work), show: (id) => this.#show(id) })
     this.#wire()
   }
 
@@ -144,6 +137,12 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
         void this.call('contact:request', listener as (payload: AccountEvents['contact:request']) => unknown, this.contacts.showRequest(request))
       })
     }
+    if (event === 'invite' && !this.#life.signal.aborted && !options?.signal?.aborted) {
+      for (const invitation of this.local.conversations.invitations()) queueMicrotask(() => {
+        if (!listening || options?.signal?.aborted || !this.conversations.waits(invitation)) return
+        void this.call('invite', listener as (payload: AccountEvents['invite']) => unknown, this.conversations.showInvite(invitation))
+      })
+    }
     return () => {
       listening = false
       off()
@@ -151,9 +150,9 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
   }
 
   override events<K extends keyof AccountEvents>(event: K, options?: { signal?: AbortSignal; bufferSize?: number }): AsyncIterableIterator<AccountEvents[K]> {
-    if (event !== 'message') return super.events(event, options)
+    if (!isOfTimeline(event)) return super.events(event, options)
     checkOptions(options, { signal: is.signal, bufferSize: is.whole(1, MAX_BUFFER_SIZE) })
-    return this.#timeline.read(options?.signal) as AsyncIterableIterator<AccountEvents[K]>
+    return this.#timeline.read(event, options?.signal) as AsyncIterableIterator<AccountEvents[K]>
   }
 
   async export(options: { password?: string; currentPassword?: string } & Op = {}): Promise<Uint8Array> {
@@ -211,26 +210,36 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
     return shown
   }
 
-  async *#list(): AsyncGenerator<Conversation> {
-    yield* this.conversations.list()
-  }
-
   async #announce(request: PendingRequest): Promise<void> {
     if (!this.local.requests.pending().some((r) => r.from === request.from)) return
     await this.emit('contact:request', this.contacts.showRequest(request))
   }
 
-  /** Membership is told as it happens, whether or not anybody reads messages. */
-  #tellMember(entry: ConversationEntry): void {
-    const action = entry.type === 'member' ? MEMBER_ACTIONS[entry.fields.action ?? ''] : undefined
-    if (action) void this.emit('member', { conversation: this.#show(entry.conversation), uri: (entry.fields.uri ?? '') as AccountUri, action })
+  #eventOf(entry: ConversationEntry): Promise<Told | undefined> {
+    const conversation = this.#show(entry.conversation)
+    return eventOf(entry, { conversations: this.local.conversations, conversation, show: (view) => conversation.show(view) })
+  }
+
+  #tell(told: Told): Promise<void> {
+    return this.emit(told.event, told.payload)
+  }
+
+  /** For who does not want messages: told as it happens. Messages wait on disk. */
+  #tellNow(entry: ConversationEntry): void {
+    if (!OTHERS.some((event) => this.count(event) > 0)) return
+    this.#live = this.#live.then(async () => {
+      const told = await this.#eventOf(entry)
+      if (told && told.event !== 'message') void this.#tell(told)
+    }).catch((error: unknown) => {
+      if (!JamiError.is(error, 'ERR_NOT_FOUND') && !JamiError.is(error, 'ERR_CLOSED')) this.#env.onError(error, 'events')
+    })
   }
 
   #wire(): void {
     const { conversations, requests, presence, announcer } = this.local
     conversations.onEntry(({ entry, own }) => {
       if (own) return
-      this.#tellMember(entry)
+      if (!this.#timeline.wanted) this.#tellNow(entry)
       this.#timeline.wake(entry.conversation)
     })
     conversations.onReady(({ conversation }) => {
@@ -242,8 +251,12 @@ export class PublicAccount extends EventHub<AccountEvents> implements Account {
       this.#shown.delete(conversation)
       this.#timeline.forget(conversation)
     })
-    conversations.onStatus(({ conversation, message, member, status }) =>
-      void this.emit('message:status', { conversation: this.#show(conversation), messageId: message, member, status }))
+    conversations.onUpdated(({ conversation }) => void this.emit('conversation', { conversation: this.#show(conversation), action: 'updated' }))
+    conversations.onInvitation((invitation) => {
+      if (this.conversations.waits(invitation)) void this.emit('invite', this.conversations.showInvite(invitation))
+    })
+    conversations.onStatus(({ conversation, message, member, status, atMs }) =>
+      void this.emit('message:status', { conversation: this.#show(conversation), messageId: message, member, status, at: new Date(atMs) }))
     conversations.onTyping(({ conversation, from, active }) => void this.emit('typing', { conversation: this.#show(conversation), from, active }))
     requests.onRequest((request) => void this.#announce(request))
     presence.onChange(({ account, state }) => void this.emit('presence', { uri: account, state }))

@@ -61,9 +61,9 @@ export class PublicContacts implements Contacts {
   }
 
   /** Anybody but us. @throws ERR_ARGUMENT */
-  other(peer: PeerLike): AccountUri {
-    const uri = peerUri(peer)
-    if (uri === this.#env.local.record.device.accountId) throw argumentError('peer', 'our own account', 'another one')
+  other(peer: PeerLike, field = 'peer'): AccountUri {
+    const uri = peerUri(peer, field)
+    if (uri === this.#env.local.record.device.accountId) throw argumentError(field, 'our own account', 'another one')
     return uri
   }
 

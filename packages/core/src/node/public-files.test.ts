@@ -138,7 +138,7 @@ describe('a transfer', () => {
   it('throws in its loop what it failed of', async () => {
     const transfer = subject.download(conversation, message, undefined)
     own('receive').over.reject(new JamiError('ERR_FILE_HASH', 'no'))
-    await expect((async () => { for await (const _ of transfer) continue })()).rejects.toMatchObject({ code: 'ERR_FILE_HASH' })
+    await expect((async () => { for await (const _ of transfer) void _ })()).rejects.toMatchObject({ code: 'ERR_FILE_HASH' })
   })
 
   it('that nobody waits for and that fails ends nobody\'s process: it is told as an event', async () => {

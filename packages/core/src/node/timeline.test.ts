@@ -40,15 +40,20 @@ class Kept {
   }
 }
 
+interface Events {
+  message: string
+  reaction: string
+}
+
 function timeline(kept: Kept) {
   const clock = new ManualClock()
   const calls: { name: string; settle: Deferred<void> }[] = []
   const errors: unknown[] = []
-  const state = { listeners: 1 }
-  const made = new Timeline<string>({
-    conversations: kept as never, clock, listeners: () => state.listeners, onError: (error) => errors.push(error),
-    show: (entry) => (entry.id.startsWith('hidden') ? undefined : entry.id),
-    tell: (name) => {
+  const state = { listeners: 1, others: 0 }
+  const made = new Timeline<Events>({
+    conversations: kept as never, clock, moving: 'message', listeners: (event) => (event === 'message' ? state.listeners : state.others), onError: (error) => errors.push(error),
+    show: async ({ id }) => (id.startsWith('hidden') ? undefined : { event: id.startsWith('reaction') ? 'reaction' : 'message', payload: id }),
+    tell: ({ payload: name }) => {
       const settle = deferred<void>()
       calls.push({ name, settle })
       return settle.promise
@@ -56,6 +61,51 @@ function timeline(kept: Kept) {
   })
   return { timeline: made, calls, errors, state, clock, names: () => calls.map((c) => c.name) }
 }
+
+describe('several events', () => {
+  it('are one timeline: in order, each to those who listen to it; what nobody listens to holds up nothing and counts as handled', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['1', 'reaction a', '2', 'reaction b', '3'])
+    const t = timeline(kept)
+    t.timeline.wake(red)
+    await turn()
+    t.calls[0]?.settle.resolve()
+    await turn()
+    expect([t.names(), kept.acknowledged]).toEqual([['1', '2'], ['1', 'reaction a']])
+    t.state.others = 1
+    t.calls[1]?.settle.resolve()
+    await turn()
+    expect([t.names(), kept.acknowledged]).toEqual([['1', '2', 'reaction b'], ['1', 'reaction a', '2']])
+    t.calls[2]?.settle.resolve()
+    await turn()
+    expect(t.names()).toEqual(['1', '2', 'reaction b', '3'])
+  })
+
+  it('listeners of others alone do not move it: messages wait', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['reaction a', '1'])
+    const t = timeline(kept)
+    t.state.listeners = 0
+    t.state.others = 1
+    t.timeline.wake(red)
+    await turn()
+    expect([t.names(), kept.acknowledged, t.timeline.wanted]).toEqual([[], [], false])
+  })
+
+  it('a loop over one of them moves it and is asked only for its own', async () => {
+    const kept = new Kept()
+    kept.waiting.set(red, ['1', 'reaction a', '2', 'reaction b'])
+    const t = timeline(kept)
+    t.state.listeners = 0
+    const loop = t.timeline.read('reaction')
+    expect((await loop.next()).value).toBe('reaction a')
+    expect(kept.acknowledged).toEqual(['1'])
+    expect((await loop.next()).value).toBe('reaction b')
+    await loop.return?.()
+    await turn()
+    expect(kept.acknowledged).toEqual(['1', 'reaction a', '2'])
+  })
+})
 
 describe('listeners', () => {
   it('get one message after another, each acknowledged when they have settled', async () => {
@@ -156,7 +206,7 @@ describe('a loop', () => {
     kept.waiting.set(red, ['1', '2', '3'])
     const t = timeline(kept)
     t.state.listeners = 0
-    const loop = t.timeline.read()
+    const loop = t.timeline.read('message')
     await turn()
     expect(kept.yielded).toBe(0) // nobody has asked
     expect((await loop.next()).value).toBe('1')
@@ -184,7 +234,7 @@ describe('a loop', () => {
     }
     const t = timeline(kept)
     t.state.listeners = 0
-    const loop = t.timeline.read()
+    const loop = t.timeline.read('message')
     let ahead = 0
     for (let i = 0; i < count; i++) {
       const { value } = await loop.next()
@@ -203,7 +253,7 @@ describe('a loop', () => {
     t.state.listeners = 0
     const seen: string[] = []
     const work = async () => {
-      for await (const name of t.timeline.read()) {
+      for await (const name of t.timeline.read('message')) {
         seen.push(name)
         if (name !== '2' || seen.length > 2) continue
         if (how === 'throw') throw new Error('work failed')
@@ -224,7 +274,7 @@ describe('a loop', () => {
     const t = timeline(kept)
     t.state.listeners = 0
     const stop = new AbortController()
-    const loop = t.timeline.read(stop.signal)
+    const loop = t.timeline.read('message', stop.signal)
     expect((await loop.next()).value).toBe('1')
     stop.abort()
     await turn()
@@ -232,14 +282,14 @@ describe('a loop', () => {
     expect((await loop.next()).done).toBe(true)
     await turn()
     expect(kept.acknowledged).toEqual(['1'])
-    expect((await t.timeline.read(stop.signal).next()).done).toBe(true)
+    expect((await t.timeline.read('message', stop.signal).next()).done).toBe(true)
   })
 
   it('that waits gets what comes, also from another conversation while it holds one', async () => {
     const kept = new Kept()
     const t = timeline(kept)
     t.state.listeners = 0
-    const loop = t.timeline.read()
+    const loop = t.timeline.read('message')
     const [first, second] = [loop.next(), loop.next()]
     kept.waiting.get(red)?.push('r1', 'r2')
     t.timeline.wake(red)
@@ -257,7 +307,7 @@ describe('listeners and loops together', () => {
     const kept = new Kept()
     kept.waiting.set(red, ['1', '2'])
     const t = timeline(kept)
-    const [a, b] = [t.timeline.read(), t.timeline.read()]
+    const [a, b] = [t.timeline.read('message'), t.timeline.read('message')]
     const firsts = [a.next(), b.next()]
     await turn()
     expect([(await firsts[0])?.value, (await firsts[1])?.value, t.names()]).toEqual(['1', '1', ['1']])
@@ -274,7 +324,7 @@ describe('listeners and loops together', () => {
     kept.waiting.set(red, ['r'])
     kept.waiting.set(blue, ['b'])
     const t = timeline(kept)
-    const loop = t.timeline.read()
+    const loop = t.timeline.read('message')
     await loop.next() // holds one of them, the other is offered
     await turn()
     for (const { settle } of t.calls) settle.resolve()
@@ -289,7 +339,7 @@ describe('listeners and loops together', () => {
     const kept = new Kept()
     kept.waiting.set(red, ['1', '2'])
     const t = timeline(kept)
-    const loop = t.timeline.read()
+    const loop = t.timeline.read('message')
     await loop.next()
     await loop.return?.()
     await turn()
@@ -352,7 +402,7 @@ describe('storage', () => {
     t.state.listeners = 0
     const seen: string[] = []
     const loop = (async () => {
-      for await (const name of t.timeline.read()) seen.push(name)
+      for await (const name of t.timeline.read('message')) seen.push(name)
     })()
     await turn()
     expect(seen.length).toBe(MAX_UNDER_WAY)
@@ -413,7 +463,7 @@ describe('stop()', () => {
     t.timeline.wakeAll()
     await turn()
     expect([t.names(), kept.acknowledged]).toEqual([['1'], ['1']])
-    expect((await t.timeline.read().next()).done).toBe(true)
+    expect((await t.timeline.read('message').next()).done).toBe(true)
   })
 
   it('waits for the message that a loop holds, and ends the loop', async () => {
@@ -424,7 +474,7 @@ describe('stop()', () => {
     const work = deferred<void>()
     const seen: string[] = []
     const loop = (async () => {
-      for await (const name of t.timeline.read()) {
+      for await (const name of t.timeline.read('message')) {
         seen.push(name)
         await work.promise
       }

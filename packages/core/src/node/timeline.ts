@@ -1,5 +1,6 @@
 // What the program has handled, one timeline per account: pulled from storage, one entry of each conversation at a time, offered to all
-// listeners and loops, acknowledged when all of them are done. At least once, in order within a conversation, again after a crash.
+// listeners and loops of the event that it is, acknowledged when all of them are done, or when there are none. At least once, in order
+// within a conversation, again after a crash.
 // Proof: node/timeline.test.ts.
 import { JamiError } from '../base/errors.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
@@ -9,22 +10,27 @@ import type { ConversationId } from '../contracts/ids.ts'
 import { Acknowledger, retryAfterMs } from './acknowledger.ts'
 import { TimelineReader } from './timeline-reader.ts'
 
-export interface TimelineEnv<T> {
+/** What programs see of an entry. */
+export type Shown<M> = { [K in keyof M]: { readonly event: K; readonly payload: M[K] } }[keyof M]
+
+export interface TimelineEnv<M> {
   readonly conversations: Pick<Conversations, 'list' | 'unacknowledged' | 'acknowledge'>
   readonly clock: Clock
   /** What programs see of an entry; undefined: nothing, it counts as handled. */
-  readonly show: (entry: ConversationEntry) => T | undefined
-  /** Listeners there are now. */
-  readonly listeners: () => number
+  readonly show: (entry: ConversationEntry) => Promise<Shown<M> | undefined>
+  /** Listeners of an event that there are now. */
+  readonly listeners: (event: keyof M) => number
+  /** The event whose listeners move the timeline. Those of other events go along. */
+  readonly moving: keyof M
   /** Resolves when all listeners have settled. */
-  readonly tell: (shown: T) => Promise<void>
+  readonly tell: (shown: Shown<M>) => Promise<void>
   readonly onError: (error: unknown) => void
 }
 
-export class Timeline<T> {
-  readonly #env: TimelineEnv<T>
+export class Timeline<M> {
+  readonly #env: TimelineEnv<M>
   readonly #acknowledger: Acknowledger
-  readonly #readers = new Set<TimelineReader<T>>() // bounded by the program's own loops
+  readonly #readers = new Map<TimelineReader<M[keyof M]>, keyof M>() // bounded by the program's own loops
   /** May have entries that are not handled. Bounded by the conversations, as the next two. */
   readonly #open = new Set<ConversationId>()
   readonly #running = new Map<ConversationId, Promise<void>>()
@@ -32,13 +38,14 @@ export class Timeline<T> {
   #looked = false
   #stopped = false
 
-  constructor(env: TimelineEnv<T>) {
+  constructor(env: TimelineEnv<M>) {
     this.#env = env
     this.#acknowledger = new Acknowledger(env)
   }
 
-  get #wanted(): boolean {
-    return !this.#stopped && (this.#readers.size > 0 || this.#env.listeners() > 0)
+  /** Somebody moves it. */
+  get wanted(): boolean {
+    return !this.#stopped && (this.#readers.size > 0 || this.#env.listeners(this.#env.moving) > 0)
   }
 
   /** There may be something new in a conversation. */
@@ -50,18 +57,18 @@ export class Timeline<T> {
 
   /** Somebody has begun to listen. */
   wakeAll(): void {
-    if (!this.#wanted) return
+    if (!this.wanted) return
     if (!this.#looked) for (const { id } of this.#env.conversations.list()) this.#open.add(id)
     this.#looked = true
     for (const conversation of [...this.#open]) this.#start(conversation)
   }
 
   /** A loop over what is not handled and what comes; counts as listening from its first `next()` on. */
-  read(signal?: AbortSignal): AsyncIterableIterator<T> {
+  read<K extends keyof M>(event: K, signal?: AbortSignal): AsyncIterableIterator<M[K]> {
     const end = () => reader.end()
-    const reader: TimelineReader<T> = new TimelineReader<T>({
+    const reader: TimelineReader<M[keyof M]> = new TimelineReader<M[keyof M]>({
       onStart: () => {
-        this.#readers.add(reader)
+        this.#readers.set(reader, event)
         this.wakeAll()
       },
       onEnd: () => {
@@ -71,7 +78,7 @@ export class Timeline<T> {
     })
     if (this.#stopped || signal?.aborted) reader.end()
     else signal?.addEventListener('abort', end, { once: true })
-    return reader
+    return reader as AsyncIterableIterator<M[K]>
   }
 
   /** The conversation is gone. */
@@ -87,7 +94,7 @@ export class Timeline<T> {
     this.#stopped = true
     for (const { timer } of this.#retries.values()) timer?.cancel()
     this.#retries.clear()
-    for (const reader of [...this.#readers]) reader.end()
+    for (const reader of [...this.#readers.keys()]) reader.end()
     const acknowledged = this.#acknowledger.stop()
     await Promise.all(this.#running.values())
     await acknowledged
@@ -95,7 +102,7 @@ export class Timeline<T> {
   }
 
   #start(conversation: ConversationId): void {
-    if (!this.#wanted || this.#running.has(conversation) || this.#retries.get(conversation)?.timer) return
+    if (!this.wanted || this.#running.has(conversation) || this.#retries.get(conversation)?.timer) return
     const run = this.#run(conversation).then(
       () => void this.#retries.delete(conversation),
       (error: unknown) => this.#failed(conversation, error),
@@ -121,10 +128,10 @@ export class Timeline<T> {
 
   async #run(conversation: ConversationId): Promise<void> {
     const { conversations, show } = this.#env
-    while (this.#wanted && this.#open.delete(conversation)) {
+    while (this.wanted && this.#open.delete(conversation)) {
       for await (const entry of conversations.unacknowledged(conversation)) {
         if (this.#acknowledger.has(conversation, entry.id)) continue
-        const shown = show(entry)
+        const shown = await show(entry)
         if (!(await this.#handled(shown))) {
           this.#open.add(conversation)
           return
@@ -136,14 +143,15 @@ export class Timeline<T> {
   }
 
   /** False when nobody was there to handle it, or whoever was there has left. */
-  async #handled(shown: T | undefined): Promise<boolean> {
-    while (this.#wanted) if (shown === undefined || (await this.#offer(shown))) return true
+  async #handled(shown: Shown<M> | undefined): Promise<boolean> {
+    while (this.wanted) if (shown === undefined || (await this.#offer(shown))) return true
     return false
   }
 
-  async #offer(shown: T): Promise<boolean> {
-    const votes = [...this.#readers].map((reader) => reader.offer(shown))
-    if (this.#env.listeners() > 0) votes.push(this.#env.tell(shown).then(() => true))
-    return (await Promise.all(votes)).includes(true)
+  /** True also when nobody listens to this event while somebody moves the timeline. */
+  async #offer(shown: Shown<M>): Promise<boolean> {
+    const votes = [...this.#readers].filter(([, event]) => event === shown.event).map(([reader]) => reader.offer(shown.payload))
+    if (this.#env.listeners(shown.event) > 0) votes.push(this.#env.tell(shown).then(() => true))
+    return votes.length === 0 || (await Promise.all(votes)).includes(true)
   }
 }

@@ -2,7 +2,9 @@
 import { describe, expect, it } from 'vitest'
 import { FakeConversationNetwork } from './fake-conversations.ts'
 import { ManualClock } from './manual-clock.ts'
-import { conversationsSuite } from './suites/conversations.ts'
+import { conversationGroupsSuite } from './suites/conversation-groups.ts'
+import { conversationMessagesSuite } from './suites/conversation-messages.ts'
+import { conversationsSuite, type ConversationsUnderTest } from './suites/conversations.ts'
 import { serviceSuite } from './suites/service.ts'
 import { testIdentity } from './test-identities.ts'
 
@@ -15,7 +17,7 @@ function make() {
 }
 
 describe('FakeConversationNetwork', () => {
-  for (const { title, run } of conversationsSuite(async () => {
+  const underTest = async (): Promise<ConversationsUnderTest> => {
     const { clock, network } = make()
     const come = async ({ accountId, deviceId }: Device) => {
       const conversations = network.conversations({ accountId, deviceId })
@@ -43,7 +45,8 @@ describe('FakeConversationNetwork', () => {
         expect(network.running.size).toBe(0)
       },
     }
-  })) it(title, run)
+  }
+  for (const { title, run } of [...conversationsSuite(underTest), ...conversationGroupsSuite(underTest), ...conversationMessagesSuite(underTest)]) it(title, run)
 
   for (const { title, run } of serviceSuite(() => {
     const { clock, network } = make()

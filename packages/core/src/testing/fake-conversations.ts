@@ -1,7 +1,7 @@
 // Conversations without git and links: the Conversations contract in memory, with its histories, merges, marks and events. A device
-// that is made again finds what it kept. Not modelled: bans and groups, hostile members, waiting longer and longer before a clone is
+// that is made again finds what it kept; groups are in fake-groups.ts. Not modelled: hostile members, waiting longer and longer before a clone is
 // tried again, `exportTo`. docs/protocol/04 §4, §5.
-// Proof: testing/fake-conversations.test.ts with testing/suites/conversations.ts.
+// Proof: testing/fake-conversations.test.ts with testing/suites/{conversations,conversation-groups}.ts.
 import { Source } from '../base/emitter.ts'
 import { JamiError } from '../base/errors.ts'
 import { delay, throwIfAborted, withOp } from '../base/operation.ts'
@@ -9,12 +9,14 @@ import { Tasks } from '../base/tasks.ts'
 import type { Clock, Timer } from '../contracts/clock.ts'
 import type { ConversationInfo, Conversations, MessageStatusEvent } from '../contracts/conversations.ts'
 import type { ConversationEntry } from '../contracts/entry.ts'
-import type { ConversationInvitation, ConversationMember, ConversationProfile, MemberRole } from '../contracts/groups.ts'
+import type { ConversationInvitation, ConversationMember, ConversationMode, ConversationProfile, MemberRole } from '../contracts/groups.ts'
 import type { AccountUri, ConversationId, DeviceId, MessageId } from '../contracts/ids.ts'
 import type { MessageQuery, MessageView } from '../contracts/messages.ts'
 import type { ConversationsModule } from '../contracts/module.ts'
 import type { Op } from '../contracts/service.ts'
 import { infoHashOf } from '../identity/ids.ts'
+import { FakeGroups, isIn, type KeptGroups, keptGroups, modeOf, profileIn, rolesIn } from './fake-groups.ts'
+import { matches, unreadIn, viewsOf } from './fake-views.ts'
 
 const TYPING_MS = 12_000
 
@@ -34,7 +36,10 @@ interface Replica {
 /** What a device keeps while it does not run. */
 interface Kept {
   readonly replicas: Map<ConversationId, Replica>
-  readonly cloning: Map<ConversationId, AccountUri>
+  readonly cloning: Map<ConversationId, { readonly from: AccountUri; readonly mode: ConversationMode }>
+  /** Left, until somebody has that. */
+  readonly left: Map<ConversationId, Replica>
+  readonly groups: KeptGroups
 }
 
 interface Self {
@@ -69,7 +74,7 @@ export class FakeConversationNetwork {
 
   /** What a device keeps while it does not run. */
   keptBy(device: DeviceId): Kept {
-    const kept = this.#kept.get(device) ?? { replicas: new Map(), cloning: new Map() }
+    const kept = this.#kept.get(device) ?? { replicas: new Map(), cloning: new Map(), left: new Map(), groups: keptGroups() }
     this.#kept.set(device, kept)
     return kept
   }
@@ -84,6 +89,7 @@ export class FakeConversations implements Conversations {
   readonly #network: FakeConversationNetwork
   readonly #kept: Kept
   readonly #tasks: Tasks
+  readonly #groups: FakeGroups
   readonly #typers = new Map<string, Timer>() // bounded by the members
   readonly #entries = source<{ entry: ConversationEntry; own: boolean }>()
   readonly #readies = source<{ conversation: ConversationId }>()
@@ -99,6 +105,13 @@ export class FakeConversations implements Conversations {
     this.#kept = kept
     this.#tasks = new Tasks(network.clock, (error) => {
       throw error // a defect of this double
+    })
+    this.#groups = new FakeGroups({
+      own: self.accountId, kept: kept.groups, nowMs: () => network.clock.wallTimeMs(),
+      entries: (id) => storyOf(this.#replica(id)),
+      write: (id, body) => void this.#write(this.#replica(id), [this.#replica(id).head], body),
+      exchange: () => this.#exchangeAll(),
+      isKnown: (id) => this.get(id) !== undefined,
     })
   }
 
@@ -144,16 +157,16 @@ export class FakeConversations implements Conversations {
 
   get(id: ConversationId): ConversationInfo | undefined {
     const replica = this.#kept.replicas.get(id)
-    if (replica) return { id, mode: 0, state: 'ready', title: undefined, head: replica.head }
-    const from = this.#kept.cloning.get(id)
-    return from && { id, mode: 0, state: 'cloning', title: undefined, head: undefined }
+    if (replica) return { id, mode: modeOf(storyOf(replica)), state: 'ready', title: profileIn(storyOf(replica)).title, head: replica.head }
+    const cloning = this.#kept.cloning.get(id)
+    return cloning && { id, mode: cloning.mode, state: 'cloning', title: undefined, head: undefined }
   }
 
   members(id: ConversationId): ConversationMember[] {
     const replica = this.#kept.replicas.get(id)
     if (replica) return [...rolesOf(replica)].map(([uri, role]) => ({ uri, role }))
-    const from = this.#kept.cloning.get(id)
-    return from ? [{ uri: from, role: 'admin' }, { uri: this.accountId, role: 'invited' }] : []
+    const { from, mode } = this.#kept.cloning.get(id) ?? {}
+    return from ? [{ uri: from, role: mode === 0 ? 'admin' : 'member' }, { uri: this.accountId, role: 'invited' }] : []
   }
 
   roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined {
@@ -161,7 +174,7 @@ export class FakeConversations implements Conversations {
   }
 
   shares(account: AccountUri): boolean {
-    return this.list().some(({ id }) => this.roleOf(id, account) !== undefined)
+    return this.list().some(({ id }) => isIn(this.roleOf(id, account)))
   }
 
   #replica(id: ConversationId): Replica {
@@ -207,27 +220,29 @@ export class FakeConversations implements Conversations {
   // Changing.
 
   async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
-    if (options.mode !== 0) throw unsupported('a group')
-    const { peer } = options
-    const entry = this.#entryOf('' as ConversationId, [], { type: 'initial', fields: { mode: '0', invited: peer } })
+    const fields: Record<string, string> = options.mode === 0 ? { mode: '0', invited: options.peer } : { mode: '2', made: `${this.#kept.replicas.size}` }
+    const entry = this.#entryOf('' as ConversationId, [], { type: 'initial', fields })
     const id = entry.id as string as ConversationId
     if (this.#kept.replicas.has(id)) return id
     const replica = emptyReplica(id, entry.id)
     replica.entries.set(entry.id, { ...entry, conversation: id })
     this.#kept.replicas.set(id, replica)
+    if (options.mode === 2 && options.profile) await this.#groups.updateProfile(id, options.profile)
     this.#readies.emit({ conversation: id })
     return id
   }
 
-  async accept({ conversation: id, from }: Parameters<Conversations['accept']>[0]): Promise<void> {
+  async accept({ conversation: id, from, mode }: Parameters<Conversations['accept']>[0]): Promise<void> {
+    const invitation = this.#groups.answered(id)
     if (this.#kept.replicas.has(id)) return
-    this.#kept.cloning.set(id, from)
+    this.#kept.cloning.set(id, { from, mode: mode ?? invitation?.mode ?? 0 })
     this.#exchangeAll()
   }
 
   async remove(id: ConversationId): Promise<void> {
     const { replicas, cloning } = this.#kept
     const wasHere = replicas.delete(id)
+    this.#kept.groups.preferences.delete(id)
     if (cloning.delete(id) || wasHere) this.#removed.emit({ conversation: id })
   }
 
@@ -255,12 +270,15 @@ export class FakeConversations implements Conversations {
     replica.entries.set(entry.id, entry)
     replica.head = entry.id
     this.#entries.emit({ entry, own: true })
+    this.#groups.noted(entry)
     this.#exchangeAll()
     return entry.id
   }
 
   async markDisplayed(id: ConversationId, message: MessageId): Promise<void> {
-    known(this.#replica(id), message)
+    const replica = this.#replica(id)
+    known(replica, message)
+    replica.read.set(this.accountId, message)
     this.#toOthers((other) => other.#note(id, this.accountId, message, 'displayed'))
   }
 
@@ -278,73 +296,88 @@ export class FakeConversations implements Conversations {
     })
   }
 
-  // Groups and what people see: not modelled.
+  // Groups: fake-groups.ts.
 
-  /** None ever comes. */
-  readonly onInvitation = () => () => {}
-  /** Nothing is ever updated. */
-  readonly onUpdated = () => () => {}
+  get onInvitation() { return this.#groups.onInvitation }
+  get onUpdated() { return this.#groups.onUpdated }
 
   invitations(): ConversationInvitation[] {
-    return []
+    return this.#groups.invitations()
   }
 
-  async decline(id: ConversationId): Promise<void> {
-    throw new JamiError('ERR_NOT_FOUND', `no invitation to ${id}`)
+  decline(id: ConversationId): Promise<void> {
+    return this.#groups.decline(id)
   }
 
-  async invite(): Promise<void> {
-    throw unsupported('invite')
+  invite(id: ConversationId, account: AccountUri): Promise<void> {
+    return this.#groups.invite(id, account)
   }
 
-  async ban(): Promise<void> {
-    throw unsupported('ban')
+  ban(id: ConversationId, account: AccountUri): Promise<void> {
+    return this.#groups.ban(id, account)
   }
 
-  async unban(): Promise<void> {
-    throw unsupported('unban')
+  unban(id: ConversationId, account: AccountUri): Promise<void> {
+    return this.#groups.unban(id, account)
   }
 
   async leave(id: ConversationId): Promise<void> {
+    if (this.#kept.cloning.has(id)) return this.remove(id)
+    const replica = this.#replica(id)
+    this.#write(replica, [replica.head], { type: 'member', fields: { action: 'remove', uri: this.accountId } })
+    this.#kept.left.set(id, replica)
     await this.remove(id)
   }
 
-  async profile(id: ConversationId): Promise<ConversationProfile> {
-    this.#replica(id)
-    return {}
+  profile(id: ConversationId): Promise<ConversationProfile> {
+    return this.#groups.profile(id)
   }
 
-  async updateProfile(): Promise<void> {
-    throw unsupported('updateProfile')
+  updateProfile(id: ConversationId, change: Parameters<Conversations['updateProfile']>[1]): Promise<void> {
+    return this.#groups.updateProfile(id, change)
   }
 
-  preferences(): Record<string, string> {
-    return {}
+  preferences(id: ConversationId): Readonly<Record<string, string>> {
+    return this.#groups.preferences(id)
   }
 
-  async setPreferences(): Promise<void> {
-    throw unsupported('setPreferences')
+  setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
+    return this.#groups.setPreferences(id, preferences)
+  }
+
+  // What people see.
+
+  /** Oldest first. */
+  #oldestFirst(id: ConversationId): ConversationEntry[] {
+    const replica = this.#replica(id)
+    return linear(replica, reachable(replica, replica.head)).reverse()
   }
 
   async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = this.#replica(id).entries.get(message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+    const { views, rootOf } = viewsOf(this.#oldestFirst(id))
+    const root = rootOf.get(message) ?? message
+    const entry = await this.entry(id, root)
+    return views.find((view) => view.entry.id === root) ?? (entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] })
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
+  async *messages(id: ConversationId, { limit, ...range }: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    const seen = new Map(viewsOf(this.#oldestFirst(id)).views.map((view) => [view.entry.id, view])) // bounded by the test
+    let left = limit ?? Number.POSITIVE_INFINITY
+    for await (const { id: message } of this.history(id, range)) {
+      const view = seen.get(message)
+      if (!view) continue
+      if (left-- <= 0) return
+      yield view
     }
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  async *search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    throwIfAborted(query.signal)
+    yield* viewsOf(this.#oldestFirst(id)).views.reverse().filter((view) => matches(view, query)).slice(0, query.limit)
   }
 
   unread(id: ConversationId): number {
-    this.#replica(id)
-    return 0
+    return unreadIn(this.#oldestFirst(id), this.accountId, this.#replica(id).read.get(this.accountId))
   }
 
   lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
@@ -375,28 +408,34 @@ export class FakeConversations implements Conversations {
   }
 
   #ids(): ConversationId[] {
-    return [...this.#kept.replicas.keys(), ...this.#kept.cloning.keys()]
+    return [...this.#kept.replicas.keys(), ...this.#kept.cloning.keys(), ...this.#kept.left.keys()]
   }
 
   /** Fetches, and merges when both sides have something new: everything at once, so that only one of two merges. */
   #pull(source: FakeConversations, id: ConversationId): void {
-    const theirs = source.#kept.replicas.get(id)
-    if (!theirs || !rolesOf(theirs).has(this.accountId)) return
-    const ours = this.#kept.replicas.get(id) ?? this.#clone(source, theirs)
-    if (!ours) return
+    const theirs = source.#kept.replicas.get(id) ?? source.#kept.left.get(id)
+    if (!theirs || !isIn(rolesOf(theirs).get(this.accountId))) return
+    const here = this.#kept.replicas.get(id)
+    if (here && rolesOf(here).get(source.accountId) === 'banned') return
+    const ours = here ?? this.#clone(source, theirs)
+    if (!ours) return this.#offer(source, theirs)
+    source.#kept.left.delete(id)
     const { head } = theirs
     const fresh = linear(theirs, reachable(theirs, head)).reverse().filter((entry) => !ours.entries.has(entry.id))
     for (const entry of fresh) ours.entries.set(entry.id, entry)
     source.#note(id, this.accountId, head, 'sent')
     if (fresh.length > 0 && reachable(ours, head).has(ours.head)) ours.head = head
-    for (const entry of fresh) this.#entries.emit({ entry, own: entry.author === this.accountId })
+    for (const entry of fresh) {
+      this.#entries.emit({ entry, own: entry.author === this.accountId })
+      this.#groups.noted(entry)
+    }
     if (!reachable(ours, ours.head).has(head)) this.#write(ours, [ours.head, head], { type: 'merge', fields: { body: `Merge commit '${head}'` } })
     this.#note(id, source.accountId, head, 'sent')
   }
 
   #clone(source: FakeConversations, theirs: Replica): Replica | undefined {
     const { id, head, entries } = theirs
-    if (this.#kept.cloning.get(id) !== source.accountId) return undefined
+    if (this.#kept.cloning.get(id)?.from !== source.accountId) return undefined
     const ours = emptyReplica(id, head)
     for (const [message, entry] of entries) ours.entries.set(message, entry)
     this.#kept.cloning.delete(id)
@@ -406,10 +445,17 @@ export class FakeConversations implements Conversations {
     return ours
   }
 
+  /** Whoever invited us to a group says so. */
+  #offer(source: FakeConversations, theirs: Replica): void {
+    const receivedMs = source.#kept.groups.invitedMs.get(`${theirs.id} ${this.accountId}`)
+    const story = storyOf(theirs)
+    if (receivedMs !== undefined && modeOf(story) !== 0) this.#groups.offered({ conversation: theirs.id, from: source.accountId, mode: modeOf(story), receivedMs, profile: profileIn(story) })
+  }
+
   /** A member has (or has seen) an entry and all before it. */
   #note(id: ConversationId, member: AccountUri, message: MessageId, status: 'sent' | 'displayed'): void {
     const replica = this.#kept.replicas.get(id)
-    if (!replica?.entries.has(message) || member === this.accountId || !rolesOf(replica).has(member)) return
+    if (!replica?.entries.has(message) || member === this.accountId || !rolesOf(replica).has(member) || rolesOf(replica).get(member) === 'banned') return
     const marks = status === 'sent' ? replica.fetched : replica.read
     const old = marks.get(member)
     const before = old ? reachable(replica, old) : new Set<MessageId>()
@@ -423,7 +469,7 @@ export class FakeConversations implements Conversations {
 
   #heardTyping(id: ConversationId, from: AccountUri, active: boolean): void {
     const replica = this.#kept.replicas.get(id)
-    if (!replica || !rolesOf(replica).has(from)) return
+    if (!replica || !isIn(rolesOf(replica).get(from))) return
     const key = `${id} ${from}`
     const timer = this.#typers.get(key)
     timer?.cancel()
@@ -433,7 +479,6 @@ export class FakeConversations implements Conversations {
   }
 }
 
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this double`)
 const source = <Event>() => new Source<Event>(() => {}) // a listener's error is its own
 
 function emptyReplica(id: ConversationId, head: MessageId): Replica {
@@ -471,11 +516,10 @@ function linear(replica: Replica, of: ReadonlySet<MessageId>): ConversationEntry
   return out
 }
 
+function storyOf(replica: Replica): ConversationEntry[] {
+  return linear(replica, reachable(replica, replica.head)).reverse()
+}
+
 function rolesOf(replica: Replica): Map<AccountUri, MemberRole> {
-  const roles = new Map<AccountUri, MemberRole>()
-  for (const { type, author, fields } of linear(replica, reachable(replica, replica.head)).reverse()) {
-    if (type === 'initial') roles.set(author, 'admin').set(fields.invited as AccountUri, 'invited')
-    if (type === 'member' && fields.action === 'join') roles.set(author, 'member')
-  }
-  return roles
+  return rolesIn(storyOf(replica))
 }

@@ -134,6 +134,6 @@ export class Serving implements ChannelHandler {
 
 async function drain(channel: Channel): Promise<void> {
   try {
-    for await (const _ of channel) continue
+    for await (const _ of channel) void _
   } catch {} // told by writing
 }

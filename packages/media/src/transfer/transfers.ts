@@ -174,7 +174,7 @@ export class FileTransfers implements Transfers {
     const { conversation, message, receiving, keep } = job
     try {
       if (failed !== 'later') await this.#store.unwant(conversation, message)
-      if (!failed && !keep && receiving) await this.#store.drop(receiving.file)
+      if (!failed && !keep && receiving && !receiving.wasHere) await this.#store.drop(receiving.file)
     } finally {
       job.views.delete(view)
       if (job.views.size === 0 && this.#jobs.get(id) === job) this.#jobs.delete(id)
@@ -221,7 +221,7 @@ export class FileTransfers implements Transfers {
   /** The device that announced it, those we have a link with, then all that are announced: of the author, of ours, of everybody who is in. */
   async *#devicesOf({ author, device, conversation }: Announced, signal: AbortSignal): AsyncGenerator<{ account: AccountUri; device: DeviceId }> {
     const { conversations, directory, messages, identity } = this.#env
-    const holders = [...new Set([author, identity.accountId, ...holdersOf(conversations, conversation)])].filter((uri) => uri === author || holdersOf(conversations, conversation).includes(uri))
+    const holders = [...new Set([author, identity.accountId, ...holdersOf(conversations, conversation)])]
     if (device !== identity.deviceId) yield { account: author, device }
     for (const account of holders) for (const connected of messages.connectedDevices(account)) if (connected !== identity.deviceId) yield { account, device: connected }
     for (const account of holders) for await (const announced of directory.devicesOf(account, { signal })) if (announced !== identity.deviceId) yield { account, device: announced }
@@ -247,7 +247,7 @@ export class FileTransfers implements Transfers {
     const { conversation, id } = entry
     const deleted = deletedFileOf(entry)
     if (deleted !== undefined) return this.#tasks.run('a deleted file', () => this.#delete(conversation, deleted as MessageId, entry.author))
-    for (const job of this.#jobs.values()) if (job.conversation === conversation) job.receiving?.encouraged()
+    if (!own) for (const job of this.#jobs.values()) if (job.conversation === conversation) job.receiving?.encouraged(entry.device, entry.author) // whoever writes is there
     const file = own ? undefined : fileAnnouncementOf(entry)
     if (file && file.sizeBytes <= this.#policy.autoBytes && file.sizeBytes <= this.#policy.maxBytes && this.#jobs.size < MAX_WANTED) this.receive(conversation, id)
   }

@@ -3,6 +3,7 @@
 import { JamiError, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, ConversationEntry, ConversationId, DeviceId, DeviceIdentity, MessageId, PeerMessages } from '@jamikit/core/contracts'
 import { MAX_ANNOUNCED } from '../defaults.ts'
+import type { RoutedDevice } from '../drt/routing.ts'
 import type { Change, Conversation } from './conversation.ts'
 import type { Registry } from './registry.ts'
 import { MIME, printCommitNotice } from './small-payloads.ts'
@@ -17,6 +18,10 @@ export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logge
   readonly messages: PeerMessages
   readonly registry: Registry
   readonly statuses: Statuses
+  /** Something is new in it. */
+  /** Who is told of a commit by the routing table. */
+  readonly targets: (conversation: Conversation, options: { members: Iterable<AccountUri>; except?: DeviceId | undefined; isAuthor: boolean }) => { devices: readonly RoutedDevice[]; accounts: readonly AccountUri[] }
+  readonly onChange: (conversation: Conversation) => void
   readonly onEntry: (event: { entry: ConversationEntry; own: boolean }) => void
   readonly onBanned: (conversation: Conversation, account: AccountUri) => void
   readonly onUpdated: (conversation: ConversationId) => void
@@ -37,8 +42,9 @@ export class Announcing {
     return conversation.members.filter(({ uri, role }) => uri !== me && role !== 'banned' && role !== 'left' && !conversation.isBanned(uri)).map(({ uri }) => uri)
   }
 
-  /** Devices of others with a link. */
-  linked(conversation: Conversation): DeviceId[] {
+  /** Devices of others that hear of what we fetch. */
+  told(conversation: Conversation): DeviceId[] {
+    if (conversation.mode !== 0) return this.#env.targets(conversation, { members: [], isAuthor: false }).devices.map(({ device }) => device)
     return this.others(conversation).flatMap((uri) => [...this.#env.messages.connectedDevices(uri)])
   }
 
@@ -50,7 +56,8 @@ export class Announcing {
 
   /** What is new is told to the program. The members hear of it by `announce` or `tell`. */
   changed(conversation: Conversation, change: Change): void {
-    const { registry, tasks, onBanned, onUpdated, onProblem } = this.#env
+    const { registry, tasks, onChange, onBanned, onUpdated, onProblem } = this.#env
+    onChange(conversation)
     if (registry.find(conversation.id) === conversation) registry.index(conversation)
     for (const account of change.banned) onBanned(conversation, account)
     const before = this.#telling.get(conversation.id) ?? Promise.resolve()
@@ -68,6 +75,7 @@ export class Announcing {
    */
   announce(conversation: Conversation): void {
     const { messages, random, logger } = this.#env
+    if (conversation.mode !== 0) return this.#toRouted(conversation, () => false, true)
     const linked: AccountUri[] = []
     const others: AccountUri[] = []
     for (const uri of this.others(conversation)) (messages.connectedDevices(uri).length > 0 ? linked : others).push(uri)
@@ -77,9 +85,20 @@ export class Announcing {
       void messages.send(uri, { mime: MIME.commit, body: this.#notice(conversation) }, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
   }
 
-  /** What we fetched or merged, and have: to the devices with a link that do not know. Whoever is not there gets everything when a link comes up. */
+  /** In a group: devices that the routing table is connected to, and mobile ones that are ours to wake; of our own news, two members more who have none among them. */
+  #toRouted(conversation: Conversation, knows: (device: DeviceId) => boolean, isAuthor: boolean): void {
+    const { messages, logger, targets } = this.#env
+    const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], isAuthor })
+    const message = { mime: MIME.commit, body: this.#notice(conversation) }
+    const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
+    for (const to of [...devices.map(({ device }) => device).filter((device) => !knows(device)), ...accounts])
+      void messages.send(to, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
+  /** What we fetched or merged, and have: to the devices that do not know. Whoever is not there gets everything when a link comes up. */
   tell(conversation: Conversation, knows: (device: DeviceId) => boolean): void {
     const { messages, logger } = this.#env
+    if (conversation.mode !== 0) return this.#toRouted(conversation, knows, false)
     const body = this.#notice(conversation)
     for (const uri of this.others(conversation)) {
       for (const device of messages.connectedDevices(uri))

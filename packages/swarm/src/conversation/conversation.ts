@@ -229,6 +229,11 @@ export class Conversation {
     return this.#marks.note(member, oid, kind, this.#env.clock.wallTimeMs())
   }
 
+  /** Commits up to which a member has read, newest last. */
+  readBy(member: AccountUri): readonly Oid[] {
+    return this.#marks.headsOf(member, 'displayed')
+  }
+
   /** Marks that waited for commits which are here now. */
   dueMarks(): { member: AccountUri; oid: Oid; kind: MarkKind }[] {
     return [...this.#marks.due()]

@@ -192,4 +192,16 @@ describe('from an invitation to a place', () => {
     expect([b.invitations(), b.list().map(({ mode }) => mode)]).toEqual([[], [2]])
     await b.stop()
   })
+
+  it('a flood over the channel costs its sender: others are heard, nothing is asked or fetched, and the warnings are summed up', async () => {
+    const world = new World()
+    const b = await world.join(bob, { contacts: new FakeContacts(alice.accountId, carol.accountId) })
+    let heard = 0
+    b.onInvitation(() => heard++)
+    const sent = world.messages.sent.length
+    for (let n = 0; n < 500; n++) await world.tell(bob, alice, 'application/invite+json', printInvitation(id(n), 2, 0, { title: 'x'.repeat(1000), avatar: new Uint8Array(40_000) }))
+    await world.tell(bob, carol, 'application/invite+json', printInvitation(id(1000), 2, 0))
+    expect([heard, b.invitations().length, b.invitations().at(-1)?.from, world.messages.sent.length - sent, b.list()]).toEqual([MAX_INVITATIONS_OF_ONE.contact + 1, MAX_INVITATIONS_OF_ONE.contact + 1, carol.accountId, 0, []])
+    await b.stop()
+  })
 })

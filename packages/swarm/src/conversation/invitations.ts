@@ -105,11 +105,6 @@ export class Invitations {
     })
   }
 
-  /** Declines what an account invited us to: it is a contact no more. */
-  async declineAllOf(account: AccountUri): Promise<void> {
-    for (const { conversation, from } of this.#list) if (from === account) await this.decline(conversation)
-  }
-
   /** Runs `work`, which makes durable that an invitation is answered; forgotten when it succeeds. */
   answered<T>(id: ConversationId, work: (ops: readonly StorageOp[]) => Promise<T>): Promise<T> {
     return this.#turn(async () => {

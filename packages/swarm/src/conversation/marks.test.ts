@@ -3,7 +3,7 @@ import { ManualClock } from '@jamikit/core/testing'
 import { memoryFiles } from '../../test/memory.ts'
 import { describe, expect, it } from 'vitest'
 import { Rows } from '../../test/rows.ts'
-import { Marks } from './marks.ts'
+import { Marks, MAX_STEPS } from './marks.ts'
 
 const me = 'me' as never
 const bob = 'b'.repeat(40) as never
@@ -24,6 +24,24 @@ describe('marks', () => {
     expect(await marks.note(bob, '2', 'displayed', 8)).toEqual(['0', '2'])
     expect([marks.statusOf('3' as never, bob), marks.statusOf('2' as never, bob)]).toEqual([{ status: 'sent', atMs: 6 }, { status: 'displayed', atMs: 8 }])
     expect(marks.statusOf('3' as never, 'c'.repeat(40) as never)).toBeUndefined()
+  })
+
+  it('SWM-17 tell when each message became known, also after a restart and of branches; beyond a bound the time of the oldest that is known', async () => {
+    const rows = new Rows({ oid: '0', author: 'me' }, { oid: '1', author: 'me' }, { oid: '2', author: 'me', parents: ['0'] }, { oid: '3', author: 'me', parents: ['2'] })
+    const { marks, storage } = await marksOver(rows)
+    await marks.note(bob, '0', 'sent', 5)
+    await marks.note(bob, '3', 'sent', 6)
+    await marks.note(bob, '1', 'sent', 7)
+    const times = (of: Marks, ...oids: string[]) => oids.map((oid) => of.statusOf(oid as never, bob)?.atMs)
+    expect(times(marks, '0', '1', '2', '3')).toEqual([5, 7, 6, 6])
+    const again = (await marksOver(rows, storage)).marks
+    expect(times(again, '0', '1', '2', '3')).toEqual([5, 7, 6, 6])
+    for (let i = 4; i < 4 + MAX_STEPS; i++) {
+      rows.add({ oid: String(i), author: 'me' })
+      await again.note(bob, String(i), 'sent', 100 + i)
+    }
+    expect(times(again, '0', '4', String(3 + MAX_STEPS))).toEqual([104, 104, 103 + MAX_STEPS])
+    expect([...storage.contents.records.values()][0]?.length).toBeLessThan(600)
   })
 
   it('a receipt for a commit that is not here yet counts when it comes, also after a restart', async () => {

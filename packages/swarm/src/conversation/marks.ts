@@ -16,11 +16,22 @@ const MAX_AHEAD = 8
 const MAX_HEADS = 64
 /** Rows that are looked at between two turns of the event loop. */
 const ROWS_AT_ONCE = 8_000
+/** Times of one set that are told apart; what is older has the time of the oldest one. */
+export const MAX_STEPS = 32
+
+/** Rows that a set gained at once, and when. */
+interface Step {
+  readonly from: number
+  readonly to: number
+  readonly timeMs: number
+}
 
 interface Mark {
   readonly set: Covered
   state: CoveredState | undefined
   timeMs: number
+  /** Oldest first. */
+  steps: readonly Step[]
   /** Not here yet, newest last. */
   ahead: readonly Oid[]
 }
@@ -61,13 +72,13 @@ export class Marks {
     const row = this.#history.info(message)?.row
     const marks = this.#members.get(member)
     if (row === undefined || !marks) return undefined
-    for (const status of ['displayed', 'sent'] as const) if (marks[status].set.has(row)) return { status, atMs: marks[status].timeMs }
+    for (const status of ['displayed', 'sent'] as const) if (marks[status].set.has(row)) return { status, atMs: timeOf(marks[status], row) }
     return undefined
   }
 
-  /** Commits that a member is known to have, the newest ones: where its haves may begin. */
-  headsOf(member: AccountUri): readonly Oid[] {
-    return this.#members.get(member)?.sent.state?.heads ?? []
+  /** Commits that a member is known to have (where its haves may begin) or to have seen, the newest ones. */
+  headsOf(member: AccountUri, kind: MarkKind = 'sent'): readonly Oid[] {
+    return this.#members.get(member)?.[kind].state?.heads ?? []
   }
 
   /**
@@ -96,10 +107,12 @@ export class Marks {
     if (!growth && !mark.ahead.includes(oid)) return []
     const state = growth ? mark.set.stateWith(growth) : mark.state
     const ahead = mark.ahead.filter((other) => other !== oid)
-    await this.#save(member, { ...marks, [kind]: { ...mark, state, timeMs: nowMs, ahead } })
+    const steps = growth ? [...mark.steps.slice(1 - MAX_STEPS), { from: growth.rows[0] as number, to: growth.rows.at(-1) as number, timeMs: nowMs }] : mark.steps
+    await this.#save(member, { ...marks, [kind]: { ...mark, state, timeMs: nowMs, steps, ahead } })
     if (growth) mark.set.grow(growth)
     mark.state = state
     mark.timeMs = nowMs
+    mark.steps = steps
     mark.ahead = ahead
     this.#members.set(member, marks)
     const out: MessageId[] = []
@@ -124,15 +137,15 @@ export class Marks {
     await this.#queue
   }
 
-  #empty(state?: CoveredState, timeMs = 0, ahead: readonly Oid[] = []): Mark {
-    return { set: new Covered(this.#history, state), state, timeMs, ahead }
+  #empty(state?: CoveredState, timeMs = 0, ahead: readonly Oid[] = [], steps: readonly Step[] = []): Mark {
+    return { set: new Covered(this.#history, state), state, timeMs, steps, ahead }
   }
 
-  async #save(member: AccountUri, marks: Record<MarkKind, Pick<Mark, 'state' | 'timeMs' | 'ahead'>>): Promise<void> {
+  async #save(member: AccountUri, marks: Record<MarkKind, Pick<Mark, 'state' | 'timeMs' | 'steps' | 'ahead'>>): Promise<void> {
     const shown: Record<string, MsgpackInput> = {}
     for (const kind of KINDS) {
-      const { state, timeMs, ahead } = marks[kind]
-      shown[kind] = { timeMs, ahead: [...ahead], ...(state ? { ...stateInput(state) } : {}) }
+      const { state, timeMs, steps, ahead } = marks[kind]
+      shown[kind] = { timeMs, steps: steps.flatMap((step) => [step.from, step.to, step.timeMs]), ahead: [...ahead], ...(state ? { ...stateInput(state) } : {}) }
     }
     await this.#storage.batch([{ key: `${this.#prefix}${member}`, value: encodeMsgpack(shown) }])
   }
@@ -141,10 +154,22 @@ export class Marks {
     const map = asMap(decodeMsgpack(bytes), 'marks')
     const read = (kind: MarkKind) => {
       const mark = asMap(map.get(kind) ?? new Map(), kind)
-      return this.#empty(mark.has('heads') ? readState(mark) : undefined, asInt(mark.get('timeMs') ?? 0, 'timeMs'), oids(mark.get('ahead') ?? []).slice(-MAX_AHEAD))
+      return this.#empty(mark.has('heads') ? readState(mark) : undefined, asInt(mark.get('timeMs') ?? 0, 'timeMs'), oids(mark.get('ahead') ?? []).slice(-MAX_AHEAD), stepsOf(mark.get('steps') ?? []))
     }
     return { sent: read('sent'), displayed: read('displayed') }
   }
+}
+
+/** The time of the change that brought a row; of one before all that are kept, that of the oldest. */
+function timeOf({ steps, timeMs }: Mark, row: number): number {
+  return (steps.find(({ from, to }) => row >= from && row <= to) ?? steps[0])?.timeMs ?? timeMs
+}
+
+function stepsOf(value: MsgpackValue): Step[] {
+  const numbers = asArray(value, 'steps').map((number) => asInt(number, 'step'))
+  const out: Step[] = []
+  for (let i = 0; i + 2 < numbers.length && out.length < MAX_STEPS; i += 3) out.push({ from: numbers[i] as number, to: numbers[i + 1] as number, timeMs: numbers[i + 2] as number })
+  return out
 }
 
 export function stateInput(state: CoveredState): Record<string, MsgpackInput> {

@@ -62,3 +62,14 @@ it('are on disk before they are known; a record that cannot be read is told and 
   const again = await new World().join(alice, { storage: inner })
   expect([again.preferences(id), again.preferences(other)]).toEqual([{}, { b: 'c' }])
 })
+
+it('that are set while the conversation goes leave nothing behind', async () => {
+  const storage = memoryFiles()
+  const a = await new World().join(alice, { storage })
+  const id = await a.create({ mode: 2 })
+  const outcomes = await Promise.allSettled([a.remove(id), a.setPreferences(id, { a: 'b' }), a.setPreferences(id, { c: 'd' })])
+  expect(outcomes[0]?.status).toBe('fulfilled')
+  const keys: string[] = []
+  for await (const key of storage.keys('a/')) keys.push(key)
+  expect([keys, a.preferences(id)]).toEqual([[`a/conversation-gone/${id}`], {}])
+})

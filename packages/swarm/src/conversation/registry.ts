@@ -203,11 +203,18 @@ export class Registry {
 
   /** Changes a record; durable when it resolves. */
   update(id: ConversationId, change: (record: ConversationRecord) => ConversationRecord): Promise<void> {
-    return this.#turn(async () => {
-      if (!this.has(id)) return
+    return this.whileHere(id, async () => {
       const record = change(this.recordOf(id))
       await this.#env.storage.batch([put(keys.record(this.#env.prefix, id), record)])
       this.#records.set(id, record)
+    })
+  }
+
+  /** Writes records of a conversation, ready or being cloned, never of one that is gone meanwhile. @throws ERR_NOT_FOUND, ERR_STORAGE_CORRUPT */
+  whileHere<T>(id: ConversationId, work: () => Promise<T>): Promise<T> {
+    return this.#turn(async () => {
+      if (!this.#pending.has(id)) this.get(id)
+      return work()
     })
   }
 
@@ -280,7 +287,11 @@ export class Registry {
   }
 
   /** The repository and every record of it, so that nothing of it is left on disk. */
-  async erase(id: ConversationId, nowMs = 1): Promise<void> {
+  erase(id: ConversationId, nowMs = 1): Promise<void> {
+    return this.#turn(() => this.#erase(id, nowMs))
+  }
+
+  async #erase(id: ConversationId, nowMs: number): Promise<void> {
     const { storage, prefix } = this.#env
     await this.#leaving.get(id)?.close()
     this.#leaving.delete(id)

@@ -1,7 +1,7 @@
 // The Conversations contract, one per account: joins which conversations there are, cloning, fetching, serving, invitations, groups and the
 // small messages about them. docs/protocol/04 §4.1, §4.5, §4.7, §4.8, §5, §8. Proof: conversation/conversations.test.ts, conversation/groups.test.ts
 // (suites of the contract), interop.
-import { abortError, JamiError, Source, Tasks } from '@jamikit/core/base'
+import { abortError, JamiError, Tasks } from '@jamikit/core/base'
 import type {
   AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationInvitation, ConversationMember, ConversationProfile, Conversations, ConversationsModule, DeviceId, MemberRole, MessageId, MessageQuery,
   MessageView, Op,
@@ -9,6 +9,7 @@ import type {
 import { CACHE_BYTES, CLONE_RETRY_FIRST_MS, MAX_CONVERSATION_BYTES } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
+import { Routing } from '../drt/routing.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
 import { type Change, Conversation, type ConversationEnv } from './conversation.ts'
@@ -28,9 +29,9 @@ import { Serving } from './serving.ts'
 import { MIME, printDisplayed, printTyping } from './small-payloads.ts'
 import { Statuses } from './statuses.ts'
 import { Typing } from './typing.ts'
+import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
-const unsupported = (what: string) => new JamiError('ERR_UNSUPPORTED', `${what}: not in this version`)
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)
@@ -47,6 +48,10 @@ export class SwarmConversations implements Conversations {
   readonly #statuses: Statuses
   readonly #typing: Typing
   readonly #notices: Notices
+  readonly #views: Views
+  readonly #routing: Routing
+  /** Members as the routing table knows them, to see whether they are others. */
+  readonly #routed = new Map<ConversationId, readonly ConversationMember[]>() // bounded by the conversations
   readonly #announcing: Announcing
   readonly #invitations: Invitations
   readonly #groups: Groups
@@ -91,7 +96,7 @@ export class SwarmConversations implements Conversations {
     })
     this.#converging = new Converging({
       clock, random, tasks, own: identity.deviceId, find, isConnected, fetching: this.#fetching,
-      linked: (conversation) => this.#announcing.linked(conversation),
+      linked: (conversation) => this.#announcing.told(conversation),
       tell: (conversation, knows) => this.#announcing.tell(conversation, knows),
     })
     this.#serving = new Serving({
@@ -120,8 +125,20 @@ export class SwarmConversations implements Conversations {
       clock, own: identity.accountId, emit: (event) => this.#events.status.emit(event),
       isHere: ({ id }) => !tasks.signal.aborted && registry.find(id) !== undefined,
     })
+    this.#views = new Views({
+      clock, tasks, own, files: (id) => storage.files(`${prefix}/conversations/${id}`), get: (id) => registry.get(id), isHere: ({ id }) => find(id) !== undefined, onProblem,
+    })
+    this.#routing = new Routing({
+      clock, random, crypto: env.crypto, logger, identity, connections, certificates: env.certificates, directory, storage, prefix,
+      withMember: (account) => [...registry.of(account)].map(({ id }) => id),
+    })
     this.#announcing = new Announcing({
       clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
+      targets: (conversation, options) => this.#routing.noticeTargets(conversation.id, options),
+      onChange: (conversation) => {
+        this.#views.changed(conversation)
+        this.#routeAnew(conversation)
+      },
       onEntry: (event) => this.#events.entry.emit(event),
       onBanned: (conversation, account) => this.#ban(conversation, account),
       onUpdated: (conversation) => this.#events.updated.emit({ conversation }),
@@ -167,6 +184,7 @@ export class SwarmConversations implements Conversations {
       await this.#registry.load()
       await this.#invitations.load()
       await this.#preferences.load()
+      for (const conversation of this.#registry.ready) await this.#views.opened(conversation)
       if (this.#tasks.signal.aborted) return
       const { connections, messages, presence } = this.#env
       this.#off.push(
@@ -174,9 +192,20 @@ export class SwarmConversations implements Conversations {
         connections.handle('git', { accept: (name, peer) => this.#serving.accepts(name, peer), limit: (name) => this.#serving.limit(name), open: (channel) => this.#serving.serve(channel) }),
         messages.onPeerReady(({ account, device }) => this.#peerReady(account, device)),
         presence.onChange(({ account, state }) => {
-          if (state === 'available') for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)
+          if (state !== 'available') return
+          this.#routing.memberAppeared(account)
+          for (const p of this.#registry.pending) if (p.from === account) this.#cloning.round(p)
         }),
       )
+      this.#routing.start()
+      this.#off.push(
+        this.#events.ready.listen(({ conversation }) => this.#route(conversation)),
+        this.#routing.onNode(({ conversation: id, device, account, up }) => {
+          const conversation = up ? this.#registry.find(id) : undefined
+          if (conversation && this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device) // what was written before we met
+        }),
+      )
+      for (const { id } of this.#registry.ready) this.#route(id)
       for (const p of this.#registry.pending) this.#cloning.round(p)
       for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
@@ -189,6 +218,8 @@ export class SwarmConversations implements Conversations {
     this.#typing.stop()
     this.#notices.stop()
     this.#fetching.stop()
+    await this.#routing.stop()
+    await this.#views.stop()
     await this.#tasks.close()
     await Promise.all([...this.#registry.ready].map((conversation) => conversation.close().catch((err: unknown) => this.#env.logger.warn({ err, conversation: conversation.id }, 'a conversation was not closed in order'))))
   }
@@ -199,6 +230,26 @@ export class SwarmConversations implements Conversations {
       clock, random, crypto, logger, identity, displayName, storage, files: storage.files(`${prefix}/conversations/${id}`), prefix: `${prefix}/conversation/${id}`,
       cache: this.#cache, maxBytes: this.#maxBytes, onProblem: (error) => this.#events.tellProblem(id, error),
     }
+  }
+
+  /** A conversation is here: whoever is in it may connect, and is looked for. Of a 1:1 the presence of contacts does that. */
+  #route(id: ConversationId): void {
+    const conversation = this.#registry.find(id)
+    if (!conversation) return
+    this.#routed.set(id, conversation.members)
+    this.#routing.open(id, {
+      isAllowed: (account, device) => this.#mayFetch(conversation, account, device),
+      isMember: (account) => !this.#env.contacts.isBanned(account) && ['admin', 'member'].includes(conversation.roleOf(account) ?? ''),
+      members: () => (conversation.mode === 0 ? [] : this.#announcing.others(conversation)),
+    })
+  }
+
+  /** Members may have come or gone. */
+  #routeAnew({ id, members }: Conversation): void {
+    const before = this.#routed.get(id)
+    if (before === undefined || before === members) return
+    this.#routed.set(id, members)
+    this.#routing.membersChanged(id)
   }
 
   // ---------------------------------------------------------------- contract
@@ -218,7 +269,7 @@ export class SwarmConversations implements Conversations {
 
   members(id: ConversationId): readonly ConversationMember[] {
     const pending = this.#registry.findPending(id)
-    if (pending) return [{ uri: pending.from, role: 'admin' }, { uri: this.#env.identity.accountId, role: 'invited' }]
+    if (pending) return [{ uri: pending.from, role: pending.mode === 0 ? 'admin' : 'member' }, { uri: this.#env.identity.accountId, role: 'invited' }]
     return this.#registry.find(id)?.members ?? []
   }
 
@@ -259,11 +310,15 @@ export class SwarmConversations implements Conversations {
   }
 
   async remove(id: ConversationId): Promise<void> {
+    await this.#views.forget(id)
     if (await this.#registry.remove(id, this.#env.clock.wallTimeMs())) this.#forgotten(id)
   }
 
   /** The program has it no more. */
   #forgotten(id: ConversationId): void {
+    this.#tasks.run('forgetting the index', () => this.#views.forget(id))
+    this.#routing.close(id)
+    this.#routed.delete(id)
     this.#fetching.forget(id)
     this.#converging.forget(id)
     this.#serving.forget(id)
@@ -368,36 +423,30 @@ export class SwarmConversations implements Conversations {
   }
 
   async setPreferences(id: ConversationId, preferences: Readonly<Record<string, string>>): Promise<void> {
-    if (!this.#registry.findPending(id)) this.#registry.get(id)
-    await this.#preferences.set(id, preferences)
+    await this.#registry.whileHere(id, () => this.#preferences.set(id, preferences))
     this.#events.updated.emit({ conversation: id })
   }
 
-  // ---------------------------------------------------------------- to come
+  // ---------------------------------------------------------------- what people see
 
-  async message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
-    const entry = await this.entry(id, message)
-    return entry && { entry, fields: entry.fields, deleted: false, editions: [], editedMs: undefined, reactions: [] }
+  message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
+    return this.#views.message(id, message)
   }
 
-  async *messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
-    for await (const { id: message } of this.history(id, options)) {
-      const view = await this.message(id, message)
-      if (view) yield view
-    }
+  messages(id: ConversationId, options: Parameters<Conversations['messages']>[1] = {}): AsyncIterable<MessageView> {
+    return this.#views.messages(id, options)
   }
 
-  async *search(_id: ConversationId, _query: MessageQuery): AsyncIterable<MessageView> {
-    throw unsupported('search')
+  search(id: ConversationId, query: MessageQuery): AsyncIterable<MessageView> {
+    return this.#views.search(id, query)
   }
 
   unread(id: ConversationId): number {
-    this.#registry.get(id)
-    return 0
+    return this.#views.unread(id)
   }
 
-  lastRead(): MessageId | undefined {
-    return undefined
+  lastRead(id: ConversationId, member: AccountUri): MessageId | undefined {
+    return this.#views.lastRead(id, member)
   }
 
   // ---------------------------------------------------------------- who may, who has

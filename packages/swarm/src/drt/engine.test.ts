@@ -5,7 +5,7 @@ import { SeededRandom, testIdentity, testPeer } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { EngineBench, joined } from '../../test/drt-engine.ts'
 import { compareDistance, idBeside } from './distance.ts'
-import { BAD_MS, CERTIFICATE_TIMEOUT_MS, DIAL_RETRY_FIRST_MS, FIND_PERIOD_MS, LEASE_RENEWAL_S, MAX_DIALS, MAX_NODES_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
+import { BAD_MS, CERTIFICATE_TIMEOUT_MS, DIAL_RETRY_FIRST_MS, FIND_PERIOD_MS, LEASE_RENEWAL_S, MAX_DIALS, MAX_FAILED_DIALS, MAX_NODES_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
 import type { MobileLease } from './wire.ts'
 
 const random = new SeededRandom('engine')
@@ -119,6 +119,13 @@ describe('dialling', () => {
     }
     expect(bench.dials).toHaveLength(5)
     expect(waits.map((w, i) => w >= 0.8 * 2 ** i && w <= 1.2 * 2 ** i)).toEqual([true, true, true, true])
+    while (bench.engine.table.isConnecting(member)) {
+      bench.engine.dialFailed(member, false, bench.now)
+      bench.tickTo(bench.now + 3_600_000)
+    }
+    expect(bench.dials).toHaveLength(MAX_FAILED_DIALS) // then it must be seen again
+    bench.engine.learn([{ device: member, account: bob.accountId }], bench.now)
+    expect(bench.dials).toHaveLength(MAX_FAILED_DIALS + 1)
     const heard = connected(1)
     const nobody = randomId()
     heard.bench.say(1, found(nobody))
@@ -302,7 +309,12 @@ describe('mobile devices', () => {
 
   it('a device that says it is not mobile any more is dialled again, whatever others still tell', async () => {
     const { a } = await met()
+    const [lease] = a.engine.table.leases() as Iterable<MobileLease>
     a.say(1, { ...find(bob.deviceId), isMobile: false })
+    a.up(6, randomId(), randomAccount())
+    a.say(6, { isMobile: false, response: { query: 2, nodes: [], mobileNodes: [bob.deviceId], mobileInfos: [{ id: bob.deviceId, lease }] } })
+    await a.rest()
+    expect(a.found.filter((f) => f === `here ${bob.deviceId}`)).toHaveLength(2) // it was looked at
     a.now = SHORT_CHANNEL_MS
     a.engine.channelDown(1, a.now)
     expect([[...a.engine.table.leases()], a.dials.at(-1)?.device]).toEqual([[], bob.deviceId])

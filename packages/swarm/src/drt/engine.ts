@@ -6,7 +6,7 @@ import type { AccountUri, DeviceId, PeerIdentity } from '@jamikit/core/contracts
 import { idBeside } from './distance.ts'
 import { fitCertificates } from './leases.ts'
 import {
-  BAD_MS, DIAL_RETRY_FIRST_MS, DIAL_RETRY_MAX_MS, FIND_COUNT, FIND_PERIOD_MS, MAX_BAD, MAX_CONNECTED, MAX_DIALS, MAX_MOBILE_INFOS, MAX_NODES_PER_ACCOUNT,
+  BAD_MS, DIAL_RETRY_FIRST_MS, FIND_COUNT, FIND_PERIOD_MS, MAX_BAD, MAX_CONNECTED, MAX_DIALS, MAX_MOBILE_INFOS, MAX_NODES_PER_ACCOUNT,
 } from './limits.ts'
 import type { DrtHost, DrtOptions } from './host.ts'
 import { Mobiles } from './mobiles.ts'
@@ -107,7 +107,7 @@ export class DrtEngine {
   }
 
   #retryMs(failures: number): number {
-    return this.#now + Math.round(Math.min(DIAL_RETRY_FIRST_MS * 2 ** (failures - 1), DIAL_RETRY_MAX_MS) * (0.8 + this.#o.random.below(401) / 1000))
+    return this.#now + Math.round(DIAL_RETRY_FIRST_MS * 2 ** (failures - 1) * (0.8 + this.#o.random.below(401) / 1000))
   }
 
   #remember(device: DeviceId): void {

@@ -46,10 +46,10 @@ export const MAX_MOBILE_PER_ACCOUNT = 8
 /** Ids that lead nowhere, and for how long they are not tried again, ms. */
 export const MAX_BAD = 512
 export const BAD_MS = 600_000
-/** Attempts that make a link, at once in one conversation; a failed one is repeated after this, doubled each time, ms. */
+/** Attempts that make a link, at once in one conversation; a failed one is repeated after this, doubled each time, ms, and so often: then the device must be seen again. */
 export const MAX_DIALS = 8
 export const DIAL_RETRY_FIRST_MS = 30_000
-export const DIAL_RETRY_MAX_MS = 3_600_000
+export const MAX_FAILED_DIALS = 6
 /** A channel that ends sooner counts as a failed attempt, ms. */
 export const SHORT_CHANNEL_MS = 30_000
 /** Ids that one device may name, FINDs of it that are answered and questions for certificates: a burst, then a rate. Kept for devices that left, too. */

@@ -75,7 +75,7 @@ describe('an overlay', () => {
     world.run(30_000)
     for (const mobile of mobiles) mobile.leave()
     world.run(1_000)
-    const dials = desktops.map((d) => d.dials)
+    const dials = desktops.map((d) => d.dialsOfMobiles)
     world.run(1_000)
     desktops[0]?.receive(7)
     world.run(5_000)
@@ -84,7 +84,7 @@ describe('an overlay', () => {
     expect(mobiles.map(({ device }) => world.woken.get(`${device} 7`) ?? 0)).toEqual(wakers)
     const before = desktops.map(({ engine }) => [...engine.table.leases()].length)
     expect(Math.max(...before)).toBeGreaterThan(0)
-    expect(desktops.map((d) => d.dials)).toEqual(dials)
+    expect(desktops.map((d) => d.dialsOfMobiles)).toEqual(dials)
     mobiles[0]?.start(desktops.slice(0, 2))
     world.run(10_000)
     expect(mobiles[0]?.engine.table.size).toBeGreaterThan(0)
@@ -102,6 +102,19 @@ describe('an overlay', () => {
     desktops[1]?.receive(1)
     world.run(2_000)
     expect(desktops.filter(({ has }) => !has.has(1))).toEqual([])
+  })
+
+  it('islands that know nothing of each other are joined by what their members write', () => {
+    const world = new DrtWorld('islands')
+    const [left, right] = [started(world, 8), started(world, 8)]
+    world.run(10_000)
+    expect(world.islands()).toHaveLength(2)
+    for (let message = 1; message <= 4; message++) {
+      ;(message % 2 ? left : right)[message]?.receive(message)
+      world.run(5_000)
+    }
+    expect(world.islands()).toHaveLength(1)
+    expect([...left, ...right].filter(({ has }) => !has.has(4))).toEqual([])
   })
 
   it('SWM-26 a FIND is sent for each new device, and then every ten minutes only', () => {

@@ -2,7 +2,7 @@
 // split; every set bounded. Pure: time and chance come in. docs/protocol/04 §6.1, §6.4, §6.7. Proof: drt/routing-table.test.ts.
 import type { AccountUri, DeviceId, Random } from '@jamikit/core/contracts'
 import { commonBits, compareDistance, ID_BITS } from './distance.ts'
-import { BUCKET_SIZE, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
+import { BUCKET_SIZE, MAX_FAILED_DIALS, MAX_HEARD, MAX_KNOWN, MAX_MOBILE, MAX_MOBILE_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
 import type { MobileLease } from './wire.ts'
 
 /** A device with a live channel. */
@@ -199,6 +199,7 @@ export class RoutingTable {
   }
 
   #keep(bucket: Bucket, candidate: Candidate): boolean {
+    if (candidate.failures >= MAX_FAILED_DIALS) return false
     if (bucket.known.size >= MAX_KNOWN) {
       const isOwn = bucket === this.#buckets[this.#buckets.length - 1]
       const worst = [...bucket.known.values()].reduce((a, b) => (b.failures > a.failures || (b.failures === a.failures && isOwn && compareDistance(this.#own, a.device, b.device) < 0) ? b : a))
@@ -223,7 +224,7 @@ export class RoutingTable {
     return candidate
   }
 
-  /** The attempt brought nothing: a member's device waits for its next turn, an id that was only named is gone. */
+  /** The attempt brought nothing: a member's device waits for its next turn, unless it had enough of them; an id that was only named is gone. */
   failed(device: DeviceId, retryMs: (failures: number) => number): Candidate | undefined {
     const bucket = this.#of(device)
     const candidate = bucket.connecting.get(device)

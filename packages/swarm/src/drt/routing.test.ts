@@ -24,6 +24,8 @@ interface Someone {
   readonly told: string[]
   /** Hands it a channel, as its connection manager does. */
   take(channel: Channel): void
+  /** Hears which channels it is asked for. */
+  hear(asked: (name: string) => void): void
   stop(): Promise<void>
 }
 
@@ -48,10 +50,12 @@ class Lab {
     const manager = network.manager({ identity, policy: { allowsLink: () => true, classOf: ({ accountId }) => (options.contacts?.includes(accountId) ? 'contact' : this.members.has(accountId) && !this.banned.has(accountId) ? 'member' : 'stranger') } })
     await manager.start()
     let swarm: ChannelHandler | undefined
+    let onAsked: ((name: string) => void) | undefined
     const handle = manager.handle.bind(manager)
     manager.handle = (scheme, handler) => {
-      if (scheme === 'swarm') swarm = handler
-      return handle(scheme, handler)
+      if (scheme !== 'swarm') return handle(scheme, handler)
+      swarm = handler
+      return handle(scheme, { ...handler, accept: (name, peer) => (onAsked?.(name), handler.accept(name, peer)), open: (channel) => handler.open(channel) })
     }
     const storage = options.storage ?? testStorage()
     const isMember = (account: AccountUri) => this.members.has(account) && !this.banned.has(account)
@@ -76,7 +80,7 @@ class Lab {
       await manager.stop()
     }
     everything.push(stop)
-    return { identity, routing, manager, storage, told, stop, take: (channel) => swarm?.open(channel) }
+    return { identity, routing, manager, storage, told, stop, take: (channel) => swarm?.open(channel), hear: (asked) => (onAsked = asked) }
   }
 
   connected(who: Someone, conversation = CONVERSATION): DeviceId[] {
@@ -175,6 +179,45 @@ describe('routing', () => {
     alice.routing.membersChanged(CONVERSATION)
     await lab.clock.advance(1_000)
     expect([lab.connected(alice), alice.manager.links().map(({ peer }) => peer.deviceId)]).toEqual([[], [carol.identity.deviceId]])
+  })
+
+  it('whoever comes online is known with all devices: those of one account form no islands', async () => {
+    const lab = new Lab()
+    const alice = await lab.join(device(0), { follows: false })
+    const other = await lab.join(testIdentity(0, 1).device, { follows: false })
+    const [bob, bobs] = [await lab.join(device(1), { follows: false }), await lab.join(testIdentity(1, 1).device, { follows: false })]
+    alice.routing.memberAppeared(alice.identity.accountId)
+    alice.routing.memberAppeared(bob.identity.accountId)
+    alice.routing.memberAppeared(bob.identity.accountId)
+    await lab.clock.advance(5_000)
+    expect(lab.connected(alice).sort()).toEqual([other, bob, bobs].map(({ identity }) => identity.deviceId).sort())
+  })
+
+  it('SWM-27 a commit is announced to connected devices and mobile ones, not to its source, and by its author to two members beyond', async () => {
+    const lab = new Lab()
+    const [alice, bob, carol] = [await lab.join(device(0)), await lab.join(device(1)), await lab.join(device(2))]
+    await lab.clock.advance(20_000)
+    const members = Array.from({ length: 6 }, (_, i) => `${i}`.repeat(40) as AccountUri)
+    const all = [...members, ...lab.members]
+    const relay = alice.routing.noticeTargets(CONVERSATION, { members: all, except: bob.identity.deviceId, isAuthor: false })
+    expect(relay).toEqual({ devices: [{ device: carol.identity.deviceId, account: carol.identity.accountId }], accounts: [] })
+    const own = alice.routing.noticeTargets(CONVERSATION, { members: all, isAuthor: true })
+    expect([own.devices.length, own.accounts.length, new Set(own.accounts).size, own.accounts.every((account) => members.includes(account))]).toEqual([2, 2, 2, true])
+    expect(alice.routing.noticeTargets(CONVERSATION, { members: lab.members, isAuthor: true }).accounts).toEqual([])
+    expect(alice.routing.noticeTargets(OTHER, { members: ['9'.repeat(40) as AccountUri], isAuthor: true })).toEqual({ devices: [], accounts: ['9'.repeat(40)] })
+  })
+
+  it('a link carries channels of 64 conversations of ours at most, however many there are', async () => {
+    const lab = new Lab()
+    const conversations = Array.from({ length: 100 }, (_, i) => i.toString(16).padStart(40, '0') as ConversationId)
+    const alice = await lab.join(device(0), { follows: false, conversations })
+    const bob = await lab.join(device(1), { follows: false, conversations: [] })
+    const asked: string[] = []
+    bob.manager.handle('test', { accept: () => true, open: () => {} })
+    bob.hear((name) => asked.push(name))
+    await lab.clock.run(alice.manager.openChannel(bob.identity.deviceId, 'test:1'))
+    await lab.clock.advance(1_000)
+    expect(asked).toHaveLength(64)
   })
 
   it('an id that a peer named is dialled only when its owner is a member', async () => {
@@ -291,6 +334,20 @@ function deafChannel(name: string, remote: PeerIdentity, clock: ManualClock, onA
 }
 
 describe('slots', () => {
+  it('any number may wait with one signal: no warning of leaking listeners', async () => {
+    const warnings: Error[] = []
+    const hear = (warning: Error) => warnings.push(warning)
+    process.on('warning', hear)
+    const ending = new AbortController()
+    const slots = new Slots(1)
+    const waiting = Array.from({ length: 40 }, () => slots.run(ending.signal, () => new Promise<void>(() => {})).catch(() => {}))
+    ending.abort()
+    await Promise.all(waiting.slice(1))
+    await new Promise((resolve) => setImmediate(resolve)) // warnings come in the next turn
+    process.off('warning', hear)
+    expect(warnings).toEqual([])
+  })
+
   it('run so many at once, the others in order; who gives up waiting takes no place', async () => {
     const slots = new Slots(2)
     const order: number[] = []
@@ -302,9 +359,9 @@ describe('slots', () => {
       release.push(resolve)
     }))
     const all = [work(1), work(2), work(3, giving.signal), work(4), work(5)]
-    const refused = expect(all[2]).rejects.toMatchObject({ code: 'ERR_ABORTED' })
+    const heard = expect(all[2]).rejects.toMatchObject({ code: 'ERR_ABORTED' })
     giving.abort()
-    await refused
+    await heard
     expect(order).toEqual([1, 2])
     release[0]?.()
     await all[0]

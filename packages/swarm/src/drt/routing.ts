@@ -1,6 +1,6 @@
 // The routing tables of all conversations of an account: one handler of `swarm://` channels, links that appear, how much is dialled at once.
 // docs/protocol/04 §6.2, §6.4, §6.6. Proof: drt/routing.test.ts.
-import { JamiError, Source } from '@jamikit/core/base'
+import { JamiError, Source, Tasks } from '@jamikit/core/base'
 import type { AccountUri, ConversationId, DeviceId, PeerIdentity } from '@jamikit/core/contracts'
 import { type RoutedConversation, type RoutingEnv, Shell } from './shell.ts'
 import { Slots } from './slots.ts'
@@ -10,8 +10,17 @@ export type { RoutedConversation, RoutingEnv }
 /** Links that are made at once, and look-ups on the DHT, for all conversations of an account. */
 const MAX_DIALS_AT_ONCE = 16
 const MAX_LOOKUPS_AT_ONCE = 4
+const LOOKUP_TIMEOUT_MS = 15_000
+/** Accounts whose devices are looked for, waiting ones included. */
+const MAX_APPEARING = 1_024
 /** Channels of one device for one conversation: one each way, and one more while an old link dies. */
 const MAX_CHANNELS = 3
+
+/** Conversations for which we open a channel on one link, and channels of one device that we take for all of them. */
+const MAX_OPENED_PER_DEVICE = 64
+const MAX_TAKEN_PER_DEVICE = 256
+/** Members without a connected device whom an author tells of a commit: what joins islands. */
+const STRAYS_TOLD = 2
 
 /** A device of a conversation, and whose it is. */
 export interface RoutedDevice {
@@ -23,6 +32,9 @@ export class Routing {
   readonly #env: RoutingEnv
   readonly #shells = new Map<ConversationId, Shell>() // bounded by the conversations
   readonly #links = new Set<DeviceId>() // bounded by the links
+  readonly #counts = new Map<DeviceId, number>() // conversations in which a device is connected; bounded by the links
+  readonly #appearing = new Set<AccountUri>() // looked for now; bounded by MAX_APPEARING
+  readonly #tasks: Tasks
   readonly #shared = { dials: new Slots(MAX_DIALS_AT_ONCE), lookups: new Slots(MAX_LOOKUPS_AT_ONCE), links: this.#links }
   readonly #ending = new Set<Promise<void>>() // bounded by the conversations
   readonly #nodes: Source<RoutedDevice & { conversation: ConversationId; up: boolean }>
@@ -33,6 +45,7 @@ export class Routing {
 
   constructor(env: RoutingEnv) {
     this.#env = env
+    this.#tasks = new Tasks(env.clock, (err, what) => env.logger.debug({ err, what }, 'routing task failed'))
     const onError = (err: unknown) => env.logger.error({ err }, 'a listener threw')
     this.#nodes = new Source(onError)
     this.#connected = new Source(onError)
@@ -75,20 +88,25 @@ export class Routing {
     this.#stopped = true
     for (const off of this.#off.splice(0)) off()
     for (const id of [...this.#shells.keys()]) this.close(id)
-    await Promise.all(this.#ending)
+    await Promise.all([...this.#ending, this.#tasks.close()])
   }
 
   #accepts(name: string, { accountId, deviceId }: PeerIdentity): boolean {
     const id = conversationOf(name)
     const shell = this.#shells.get(id)
-    return shell !== undefined && name === `swarm://${id}` && shell.allows(accountId, deviceId)
+    return shell !== undefined && name === `swarm://${id}` && (this.#counts.get(deviceId) ?? 0) < MAX_TAKEN_PER_DEVICE && shell.allows(accountId, deviceId)
   }
 
   /** A conversation is here. */
   open(id: ConversationId, conversation: RoutedConversation): void {
     if (this.#stopped || this.#shells.has(id)) return
     const shell = new Shell(this.#env, id, conversation, this.#shared, {
-      node: (device, account, up) => this.#nodes.emit({ conversation: id, device, account, up }),
+      node: (device, account, up) => {
+        const count = (this.#counts.get(device) ?? 0) + (up ? 1 : -1)
+        if (count > 0) this.#counts.set(device, count)
+        else this.#counts.delete(device)
+        this.#nodes.emit({ conversation: id, device, account, up })
+      },
       connected: (connected) => this.#connected.emit({ conversation: id, connected }),
     })
     this.#shells.set(id, shell)
@@ -124,8 +142,50 @@ export class Routing {
 
   /** A link with a device is up: its conversations with us use it. Links of the connection manager are heard without this. */
   connectionAppeared(device: DeviceId, account: AccountUri): void {
-    const ids = account === this.#env.identity.accountId ? this.#shells.keys() : this.#env.withMember(account)
-    for (const id of ids) this.#shells.get(id)?.do((engine, now) => engine.linkUp(device, account, now))
+    let opened = this.#counts.get(device) ?? 0
+    for (const [, shell] of this.#with(account)) {
+      if (opened++ >= MAX_OPENED_PER_DEVICE) return // own devices are in all of them
+      shell.do((engine, now) => engine.linkUp(device, account, now))
+    }
+  }
+
+  *#with(account: AccountUri): Iterable<[ConversationId, Shell]> {
+    if (account === this.#env.identity.accountId) return yield* this.#shells
+    for (const id of this.#env.withMember(account)) {
+      const shell = this.#shells.get(id)
+      if (shell) yield [id, shell]
+    }
+  }
+
+  /** Somebody came online: each announced device is known to all conversations with them, so that devices of one account form no islands. */
+  memberAppeared(account: AccountUri): void {
+    if (this.#appearing.has(account) || this.#appearing.size >= MAX_APPEARING) return
+    this.#appearing.add(account)
+    this.#tasks.run(`devices of ${account}`, async (signal) => {
+      try {
+        await this.#shared.lookups.run(signal, async () => {
+          for await (const device of this.#env.directory.devicesOf(account, { signal, timeoutMs: LOOKUP_TIMEOUT_MS })) {
+            let learnt = 0
+            for (const [id] of this.#with(account)) if (learnt++ < MAX_OPENED_PER_DEVICE) this.learn(id, [{ device, account }])
+          }
+        })
+      } finally {
+        this.#appearing.delete(account)
+      }
+    })
+  }
+
+  /**
+   * Who is told of a commit (spec 04 §4.5.2, §6.6): every connected device and the mobile ones that are ours to wake, but not the one it came
+   * from; by its author also two members, by chance, who have no device among them.
+   */
+  noticeTargets(id: ConversationId, options: { members: Iterable<AccountUri>; except?: DeviceId | undefined; isAuthor: boolean }): { devices: RoutedDevice[]; accounts: AccountUri[] } {
+    const devices = [...this.devices(id), ...this.toWake(id)].filter(({ device }) => device !== options.except)
+    const told = new Set([...this.devices(id).map(({ account }) => account), this.#env.identity.accountId])
+    const strays = options.isAuthor ? [...options.members].filter((account) => !told.has(account)) : []
+    const accounts: AccountUri[] = []
+    while (accounts.length < STRAYS_TOLD && strays.length > 0) accounts.push(...strays.splice(this.#env.random.below(strays.length), 1))
+    return { devices, accounts }
   }
 
   /** Members of a conversation came or went: whoever may not be here any more is out at once. */

@@ -1,4 +1,5 @@
 // So many pieces of work at once and no more; the others wait in the order in which they came. Proof: drt/routing.test.ts.
+import { setMaxListeners } from 'node:events'
 import { abortError, throwIfAborted } from '@jamikit/core/base'
 
 export class Slots {
@@ -36,6 +37,7 @@ export class Slots {
         signal.removeEventListener('abort', onAbort)
         resolve()
       }
+      setMaxListeners(0, signal) // as many as wait
       signal.addEventListener('abort', onAbort, { once: true })
       this.#waiting.add(go)
     })

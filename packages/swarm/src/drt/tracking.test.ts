@@ -18,7 +18,7 @@ describe('following presence', () => {
     expect([0, 1, 2, 4, 8, 500].map(trackedCount)).toEqual([0, 1, 2, 4, 6, 11])
     expect(lab().tracking.tracked.size).toBe(8)
     expect(lab(2).tracking.tracked.size).toBe(2)
-    expect(lab(0).tracking.tracked.size).toBe(0)
+    expect([lab(0).tracking.tracked.size, lab(0).tracking.nextMs]).toEqual([0, Number.POSITIVE_INFINITY])
   })
 
   it('stops when somebody is connected, and begins again when nobody is', () => {

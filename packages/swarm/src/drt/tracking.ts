@@ -98,7 +98,7 @@ export class Tracking {
   }
 
   #schedule(nowMs: number): void {
-    this.#nextMs = nowMs + Math.round(this.#waitMs * (0.8 + this.#random.below(401) / 1000))
+    this.#nextMs = this.#members.size === 0 ? Number.POSITIVE_INFINITY : nowMs + Math.round(this.#waitMs * (0.8 + this.#random.below(401) / 1000))
   }
 
   #shuffled(): AccountUri[] {

@@ -11,6 +11,8 @@ import { Turns } from './turns.ts'
 import type { Author, CommitGraph, GraphMark } from './graph.ts'
 
 export const GRAPH_PATH = 'jamikit/graph'
+/** Folder of what is derived from the order of rows: worth nothing when rows are numbered anew. */
+export const DERIVED_PATH = 'jamikit/index'
 const HEADER = utf8('jamikit graph 1\n')
 const MAGIC = 0x4a475331
 const HEAD_BYTES = 32

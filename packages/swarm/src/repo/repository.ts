@@ -10,7 +10,7 @@ import { type Commit, parseCommit } from './commit.ts'
 import { exportFolder } from './export-folder.ts'
 import { CONFIG, HEAD, readMain, writeFolder } from './git-folder.ts'
 import { CommitGraph } from './graph.ts'
-import { GRAPH_PATH, GraphFile } from './graph-file.ts'
+import { DERIVED_PATH, GRAPH_PATH, GraphFile } from './graph-file.ts'
 import { HistoryStore, STORE_LIMITS, type StoreLimits } from './history-store.ts'
 import { Journal } from './journal.ts'
 import { Frame } from './journal-format.ts'
@@ -64,7 +64,7 @@ export class Repository implements History {
     const there = await loadHistory(files, seed, clock, onProblem)
     if (there?.head !== undefined || (await readMain(files)) !== undefined) throw new JamiError('ERR_ARGUMENT', 'a history is there already, allowed none')
     await writeFolder(files)
-    await files.remove(GRAPH_PATH)
+    for (const path of [GRAPH_PATH, DERIVED_PATH]) await files.remove(path)
     const journal = new Journal(files, new Map(), 0, 0, 0)
     const frame = new Frame()
     frame.checkpoint({ bytes: 0, rows: 0 })
@@ -92,6 +92,7 @@ export class Repository implements History {
     const lost = !graph || !graphFile || graph.find(head) < 0
     if (!graph || !graphFile || lost) {
       if (found || (await files.size(GRAPH_PATH)) !== undefined) onProblem(new JamiError('ERR_STORAGE_CORRUPT', 'the index of a history is lost or damaged; it is made anew from the objects', { details: { head } }))
+      await files.remove(DERIVED_PATH)
       graphFile = new GraphFile(files, clock)
       graph = await rebuildGraph(new HistoryStore({ files, clock, packs, journal, graphFile, onProblem, ref, limits: STORE_LIMITS }), head, options.authorOf, seed, clock)
     }

@@ -1,6 +1,6 @@
 // May this commit stand in this conversation? First who wrote it and the signature, then what it changes; nothing is written, repaired
 // or fetched here. A refusal says which rule. docs/protocol/04 §3, traps S1–S5, S13, S16.
-// Proof: validation/validate-commit.test.ts (one test for each refusal of §12.2), validation/groups.test.ts, validation/rules.test.ts (table).
+// Proof: validation/validate-commit.test.ts (one test for each refusal of §12.2), validation/group-refusals.test.ts, validation/rules.test.ts (table).
 import { JamiError } from '@jamikit/core/base'
 import type { AccountUri } from '@jamikit/core/contracts'
 import type { Commit } from '../repo/commit.ts'

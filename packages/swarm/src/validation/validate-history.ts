@@ -46,6 +46,8 @@ export interface Refusal {
 const SLICE_UNITS = 2_000
 const COMMIT_UNITS = 50
 const BYTES_PER_UNIT = 512
+/** Where the parents of a commit are. */
+const HEADER_BYTES = 400
 
 interface Light {
   readonly tree: Oid
@@ -56,14 +58,14 @@ interface Light {
 export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fetched: Fetched): Promise<Validated> {
   const { conversation, head, pack, known } = fetched
   const slices = new Slices(env.clock, SLICE_UNITS)
-  const commitAt = (oid: Oid): Promise<Commit> => explained({ commit: oid, rule: 'commit' }, async () => {
+  const commitAt = (oid: Oid, parents?: readonly Oid[]): Promise<Commit> => explained({ commit: oid, rule: 'commit', ...(parents && { parents }) }, async () => {
     const found = await pack.stat(oid)
     if (found?.type !== 'commit') throw repoInvalid(`it is ${found ? `a ${found.type}` : 'missing'}`)
     if (found.size > MAX_COMMIT_BYTES) throw limitError('commit bytes', found.size, MAX_COMMIT_BYTES)
     await slices.spend(COMMIT_UNITS + Math.floor(found.size / BYTES_PER_UNIT))
     return parseCommit((await pack.read(oid))?.data ?? new Uint8Array(0))
   })
-  const { order, lights } = await parentsFirst(head, known, commitAt)
+  const { order, lights } = await parentsFirst(head, known, (oid) => lightAt(oid, pack, commitAt))
   if (!known && !lights.has(conversation)) throw refused({ commit: head, rule: 'history' }, repoInvalid('the initial commit is not the conversation'))
 
   const reader: ObjectReader = {
@@ -109,7 +111,11 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
     return { oid, tree: commit.tree, parents: commit.parents, timeS: commit.committerTimeS, author: author.uri, device: commit.device }
   }
   for (const oid of order) {
-    const work = one(oid, await commitAt(oid)) // read in turn: only what waits for a signature is under way at the same time
+    const commit = await commitAt(oid, lights.get(oid)?.parents).catch(async (error: unknown) => { // read in turn: only what waits for a signature is under way at the same time
+      for (const before of running) await before // one of them may be the first that is not right
+      throw error
+    })
+    const work = one(oid, commit)
     work.catch(() => {}) // reported in its turn
     running.push(work)
     if (running.length >= VALIDATIONS_AT_ONCE) commits.push(await (running.shift() as Promise<NewCommit>))
@@ -122,7 +128,7 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
 }
 
 /** Commits of the pack that the head reaches and that are not known, parents first. */
-async function parentsFirst(head: Oid, known: History | undefined, commitAt: (oid: Oid) => Promise<Commit>): Promise<{ order: Oid[]; lights: Map<Oid, Light> }> {
+async function parentsFirst(head: Oid, known: History | undefined, lightAt: (oid: Oid) => Promise<Light>): Promise<{ order: Oid[]; lights: Map<Oid, Light> }> {
   const lights = new Map<Oid, Light>() // bounded by MAX_FETCHED_COMMITS
   const order: Oid[] = []
   const open: { oid: Oid; done: boolean }[] = [{ oid: head, done: false }] // three for each commit
@@ -134,12 +140,26 @@ async function parentsFirst(head: Oid, known: History | undefined, commitAt: (oi
     }
     if (lights.has(oid) || known?.has(oid)) continue
     if (lights.size >= MAX_FETCHED_COMMITS) throw limitError('commits of one fetch', lights.size + 1, MAX_FETCHED_COMMITS)
-    const { tree, parents } = await commitAt(oid)
+    const { tree, parents } = await lightAt(oid)
     lights.set(oid, { tree, parents })
     open.push({ oid, done: true })
     for (const parent of parents) open.push({ oid: parent, done: false })
   }
   return { order, lights }
+}
+
+/** Of a commit that is no good (unsigned, say) the parents still count: what is below it is judged, so that it is known to be right. */
+async function lightAt(oid: Oid, pack: ObjectReader, commitAt: (oid: Oid) => Promise<Commit>): Promise<Light> {
+  try {
+    const { tree, parents } = await commitAt(oid)
+    return { tree, parents }
+  } catch (error) {
+    if (!JamiError.is(error, 'ERR_REPO_INVALID') || (await pack.stat(oid))?.type !== 'commit') throw error
+    const header = Buffer.from(((await pack.read(oid))?.data ?? new Uint8Array(0)).subarray(0, HEADER_BYTES)).toString('latin1').split('\n\n', 1)[0] ?? ''
+    const parents = [...header.matchAll(/^parent ([0-9a-f]{40})$/gm)].map((match) => match[1] as Oid)
+    if (parents.length === 0) throw error
+    return { tree: '', parents }
+  }
 }
 
 /** Whatever is wrong with a commit is its peer's fault, and says which commit, and why. What is wrong with our own disk stays what it is. */

@@ -1,5 +1,5 @@
 // What votes came to: somebody is banned or comes back. The file moves as it is, the votes go, and half of the admins of before voted with
-// votes that were there before. docs/protocol/04 §3.5.5, Appendix B.5, trap S5. Proof: validation/groups.test.ts, validation/rules.test.ts.
+// votes that were there before. docs/protocol/04 §3.5.5, Appendix B.5, trap S5. Proof: validation/group-refusals.test.ts, validation/rules.test.ts.
 import { repoInvalid } from '../../repo/object.ts'
 import { type BanKind, isAccountUri, isDeviceId, parsePlace, parseVotePath, paths, type VoteAction } from '../../repo/tree-paths.ts'
 import { issuerOf, MAX_CERTIFICATE_FILE, readCertificate } from '../author.ts'

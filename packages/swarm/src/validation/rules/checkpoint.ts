@@ -1,5 +1,5 @@
 // A step of a document: its attachments only ever grow, each under the id of its content. docs/protocol/04 §3.5.7.
-// Proof: validation/rules.test.ts, validation/groups.test.ts.
+// Proof: validation/rules.test.ts, validation/group-refusals.test.ts.
 import { repoInvalid } from '../../repo/object.ts'
 import { paths } from '../../repo/tree-paths.ts'
 import { onlyChanges, ownDevice, type RuleContext } from './rule.ts'

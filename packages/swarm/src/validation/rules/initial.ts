@@ -1,5 +1,5 @@
 // The first commit: who made the conversation, its mode, for a 1:1 the other person, for a document its conversation.
-// docs/protocol/04 §1.2, §1.3, §3.4. Proof: validation/groups.test.ts, validation/validate-commit.test.ts, validation/rules.test.ts.
+// docs/protocol/04 §1.2, §1.3, §3.4. Proof: validation/group-refusals.test.ts, validation/validate-commit.test.ts, validation/rules.test.ts.
 import type { CommitBody } from '../../repo/commit-body.ts'
 import { repoInvalid } from '../../repo/object.ts'
 import { isAccountUri, paths } from '../../repo/tree-paths.ts'

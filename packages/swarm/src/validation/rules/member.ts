@@ -1,5 +1,5 @@
 // Member events of persons about places of their own: add, join, remove (leaving). docs/protocol/04 §3.5.2–3.5.4, trap S4.
-// Proof: validation/rules.test.ts, validation/groups.test.ts.
+// Proof: validation/rules.test.ts, validation/group-refusals.test.ts.
 import { repoInvalid } from '../../repo/object.ts'
 import { isAccountUri, paths } from '../../repo/tree-paths.ts'
 import { issuerOf, MAX_CERTIFICATE_FILE, readCertificate } from '../author.ts'

@@ -1,5 +1,5 @@
 // Commits that leave the tree as it is but for the author's own certificates: messages, reactions, files, calls, everything unknown.
-// docs/protocol/04 §1.2, §3.5.9. Proof: validation/rules.test.ts, validation/groups.test.ts.
+// docs/protocol/04 §1.2, §3.5.9. Proof: validation/rules.test.ts, validation/group-refusals.test.ts.
 import { repoInvalid } from '../../repo/object.ts'
 import { paths } from '../../repo/tree-paths.ts'
 import { accountFile, onlyChanges, ownDevice, type RuleContext } from './rule.ts'

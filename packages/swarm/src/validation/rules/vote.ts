@@ -1,5 +1,5 @@
 // A vote of an admin for or against a ban: one empty file in its own name. docs/protocol/04 §3.5.1, Appendix B.5, trap S5.
-// Proof: validation/groups.test.ts, validation/rules.test.ts.
+// Proof: validation/group-refusals.test.ts, validation/rules.test.ts.
 import { repoInvalid } from '../../repo/object.ts'
 import { parseVotePath, paths } from '../../repo/tree-paths.ts'
 import { hasFile, mustBeAdmin, mustBeEmpty, onlyChanges, ownDevice, type RuleContext } from './rule.ts'
