@@ -342,8 +342,8 @@ export class Conversation {
     })
   }
 
-  /** True when a fetched head does not build on ours: a merge is due. */
-  diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
+  /** Set when a fetched head does not build on ours: a merge is due. */
+  diverged(head: Oid, pack: ReceivedPack): Promise<{ shows: boolean } | undefined> {
     return diverges(this.#repo, this.#turns, head, pack)
   }
 

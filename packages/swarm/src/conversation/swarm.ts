@@ -12,7 +12,8 @@ import { ObjectCache } from '../repo/object-cache.ts'
 import { Routing } from '../drt/routing.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
-import { Conversation, type ConversationEnv } from './conversation.ts'
+import { type Change, Conversation, type ConversationEnv } from './conversation.ts'
+import { Converging } from './converging.ts'
 import { Creating } from './creating.ts'
 import { Events } from './events.ts'
 import { exportRepository } from './export.ts'
@@ -43,6 +44,7 @@ export class SwarmConversations implements Conversations {
   readonly #registry: Registry
   readonly #cloning: Cloning
   readonly #fetching: Fetching
+  readonly #converging: Converging
   readonly #serving: Serving
   readonly #statuses: Statuses
   readonly #typing: Typing
@@ -78,21 +80,34 @@ export class SwarmConversations implements Conversations {
     const mayFetch = (conversation: Conversation, uri: AccountUri, device?: DeviceId) => this.#mayFetch(conversation, uri, device)
     const own = identity.accountId
     const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#statuses.note(conversation, account, head, 'sent')
+    const isConnected = (account: AccountUri, device: DeviceId) => this.#env.messages.connectedDevices(account).includes(device)
+    const wrote = (conversation: Conversation, change: Change) => this.#wrote(conversation, change)
     this.#registry = registry
     this.#fetching = new Fetching({
       clock, random, logger, tasks, connections, find, mayFetch, onHas, onProblem,
       files: (id) => storage.files(`${prefix}/conversations/${id}`),
-      isConnected: (account, device) => this.#env.messages.connectedDevices(account).includes(device),
-      onChange: (conversation, change, device) => this.#announcing.changed(conversation, change, change.merged ? undefined : device),
+      isConnected,
+      onChange: (conversation, change, source, head) => {
+        this.#announcing.changed(conversation, change)
+        this.#converging.changed(conversation, source, head, change)
+      },
+      onSame: (conversation, source, head) => this.#converging.same(conversation, source, head),
+      onDiverged: (conversation, source, head, shows) => this.#converging.diverged(conversation, source, head, shows),
+    })
+    this.#converging = new Converging({
+      clock, random, tasks, own: identity.deviceId, find, isConnected, fetching: this.#fetching,
+      linked: (conversation) => this.#announcing.told(conversation),
+      tell: (conversation, knows) => this.#announcing.tell(conversation, knows),
     })
     this.#serving = new Serving({
       clock, logger, tasks, identity, contacts, mayFetch,
       find: (id) => registry.findServed(id),
-      onHas: async (conversation, account, head) => {
-        this.#leaving.fetched(conversation, account, head)
-        await onHas(conversation, account, head)
+      onHas: async (conversation, { accountId, deviceId }, head) => {
+        this.#leaving.fetched(conversation, accountId, head)
+        this.#converging.served(conversation, { account: accountId, device: deviceId })
+        await onHas(conversation, accountId, head)
       },
-      onAhead: (conversation, peer) => this.#fetching.request(conversation, peer.accountId, peer.deviceId),
+      onAhead: (conversation, peer, commit) => this.#converging.ahead(conversation, { account: peer.accountId, device: peer.deviceId }, commit),
     })
     this.#cloning = new Cloning({
       registry, tasks, directory, logger, onProblem,
@@ -104,7 +119,7 @@ export class SwarmConversations implements Conversations {
     this.#joining = new Joining({
       tasks, own, registry, onHas, onProblem, maxBytes: this.#maxBytes, certificates: env.certificates, fetching: this.#fetching,
       conversationEnv: (id) => this.#conversationEnv(id),
-      onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined),
+      onChange: wrote,
       onReady: (conversation) => events.ready.emit({ conversation }),
     })
     this.#statuses = new Statuses({
@@ -131,7 +146,7 @@ export class SwarmConversations implements Conversations {
     })
     this.#invitations = new Invitations({ clock, storage, prefix, contacts, onProblem })
     this.#preferences = new Preferences({ clock, storage, prefix, onProblem })
-    this.#groups = new Groups({ clock, logger, own, messages: env.messages, registry, onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined) })
+    this.#groups = new Groups({ clock, logger, own, messages: env.messages, registry, onChange: wrote })
     this.#leaving = new Leaving({
       clock, tasks, own, registry, onProblem, others: (conversation) => this.#announcing.others(conversation),
       announce: (conversation) => this.#announcing.announce(conversation),
@@ -140,7 +155,8 @@ export class SwarmConversations implements Conversations {
     this.#typing = new Typing(clock, (event) => this.#events.typing.emit(event))
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, invitations: this.#invitations, mayFetch,
-      fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
+      fetch: (conversation, account, device, commit) => this.#converging.announced(conversation, { account, device }, commit),
+      onHint: (conversation, account, device, commit) => this.#converging.hinted(conversation, { account, device }, commit),
       clone: (pending, device) => this.#cloning.start(pending, device),
       accept: (id, from) => this.accept({ conversation: id, from }),
       onInvitation: (invitation) => this.#events.invitation.emit(invitation),
@@ -301,6 +317,7 @@ export class SwarmConversations implements Conversations {
     this.#routing.close(id)
     this.#routed.delete(id)
     this.#fetching.forget(id)
+    this.#converging.forget(id)
     this.#serving.forget(id)
     this.#announcing.forget(id)
     this.#preferences.forget(id)
@@ -311,7 +328,7 @@ export class SwarmConversations implements Conversations {
     if (options.signal?.aborted) throw abortError(options.signal)
     const conversation = this.#registry.get(id)
     const { id: message, change } = await conversation.append(body, options.key)
-    if (change) this.#announcing.changed(conversation, change, undefined)
+    if (change) this.#wrote(conversation, change)
     return message
   }
 
@@ -422,6 +439,13 @@ export class SwarmConversations implements Conversations {
   }
 
   // ---------------------------------------------------------------- who may, who has
+
+  /** A change of ours: the program and the members hear of it at once. */
+  #wrote(conversation: Conversation, change: Change): void {
+    this.#announcing.changed(conversation, change)
+    this.#converging.wrote(conversation)
+    this.#announcing.announce(conversation)
+  }
 
   /** By the tree of main, and by our own bans. */
   #mayFetch(conversation: Conversation, uri: AccountUri, device?: DeviceId): boolean {
