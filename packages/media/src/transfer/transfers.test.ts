@@ -1,6 +1,6 @@
 // Files between devices over doubles of conversations and links, in virtual time: sent, fetched, cut, resumed, restarted, deleted.
 import { JamiError } from '@jamikit/core/base'
-import { fileAnnouncementOf, toHex } from '@jamikit/core/codec'
+import { fileAnnouncementOf, fileIdOf, toHex } from '@jamikit/core/codec'
 import type { FileTransfer, MessageId } from '@jamikit/core/contracts'
 import { sha3_512 } from '@jamikit/core/crypto'
 import { copyOf, failingStorage, testStorage, transfersSuite } from '@jamikit/core/testing'
@@ -228,6 +228,17 @@ describe('what is wrong or gone', () => {
       expect(await code(life.transfers.receive(w.conversation, message).done)).toBe('ERR_FILE_GONE')
       expect(await life.storage.files('accounts/a/transfers').list(w.conversation)).toEqual([])
     }
+  })
+
+  it('deleted while nobody here heard it: the history says so, to whoever asks for it and to whoever has it', async () => {
+    const a = await w.life(alice)
+    const message = await w.run(send(a, someBytes(1000)).done)
+    await a.stop()
+    w.write(alice, { edit: message, tid: '' })
+    const [again, b] = [await w.life(alice, a.storage), await w.life(bob)]
+    for (const life of [again, b]) expect(await code(life.transfers.receive(w.conversation, message).done)).toBe('ERR_FILE_GONE')
+    const fileId = fileIdOf(message, { displayName: w.entries.get(message)?.fields.displayName ?? '', tid: w.entries.get(message)?.fields.tid ?? '' })
+    await expect(w.run(b.connections.openChannel(alice.deviceId, `data-transfer://${w.conversation}/${bob.deviceId}/${fileId}`))).rejects.toMatchObject({ code: 'ERR_CHANNEL_DECLINED' })
   })
 
   it('not because somebody else says so, and not the file of another announcement with the same bytes', async () => {
