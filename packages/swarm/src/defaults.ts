@@ -99,7 +99,7 @@ export const MERGE_CALM_MS = 2_000
 /** What comes of merges in one go is told together within this, ms. */
 export const MERGE_BURST_MS = 100
 /** Merging merges, which show nothing: the first wait, doubled with each own one in a row, the longest, and after which everything begins anew, ms. */
-export const QUIET_MERGE_MS = 400
+export const QUIET_MERGE_MS = 300
 export const QUIET_MERGE_MAX_MS = 30_000
 export const QUIET_CALM_MS = 60_000
 /** Telling of merges of others: the first wait, doubled each time in a row, the longest, ms. */

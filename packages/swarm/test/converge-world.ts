@@ -328,3 +328,11 @@ export class HostileNode extends SimNode {
   notice(): void {}
   appeared(): void {}
 }
+
+/** Everybody writes `texts` texts, one within each `gapMs`. */
+export async function burst(world: ConvergeWorld, texts: number, gapMs: number): Promise<void> {
+  for (let i = 0; i < texts; i++) {
+    for (const node of world.nodes) if (!(node instanceof HostileNode)) world.clock.after(world.random.below(gapMs), () => node.write())
+    await world.clock.advance(gapMs)
+  }
+}

@@ -260,7 +260,7 @@ export class Convergence {
   #quietWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#quietMs > QUIET_CALM_MS) this.#quietMerges = this.#quietTold = 0
     const baseMs = Math.min(QUIET_MERGE_MS * 2 ** this.#quietMerges, QUIET_MERGE_MAX_MS)
-    return Math.min(before === 0 ? baseMs / 2 + this.#random.below(baseMs) : baseMs * (1 + Math.min(before, 4) / 2) + this.#random.below(baseMs), QUIET_MERGE_MAX_MS)
+    return Math.min(before === 0 ? baseMs / 4 + this.#random.below(baseMs / 2) : baseMs * (2 + Math.min(before, 4) / 2) + this.#random.below(baseMs), QUIET_MERGE_MAX_MS)
   }
 
   #quietTellMs(): number {
