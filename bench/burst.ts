@@ -7,15 +7,14 @@
 import { costs } from './costs.ts'
 import { lists, perKind, type Run } from './pairs.ts'
 import { befriend, type Kind, type People, type Person } from './people.ts'
-import { KINDS } from './person.ts'
 import { until } from './until.ts'
 
 const LONG_MS = 600_000
 
-export async function burst(people: People, { quick, loops }: Run): Promise<void> {
+export async function burst(people: People, { quick, kinds, loops }: Run): Promise<void> {
   const [count, rounds] = quick ? [100, 1] : [500, 3]
   const couples = new Map<Kind, { a: Person; b: Person; conversation: string }>()
-  for (const kind of KINDS) {
+  for (const kind of kinds) {
     const [a, b] = await Promise.all([people.join(kind), people.join(kind)])
     const { conversation } = await befriend(a, b)
     couples.set(kind, { a, b, conversation })

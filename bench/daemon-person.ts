@@ -1,7 +1,7 @@
 // The real daemon as a person of a bench. It does not show every message of a merge: what it has is judged by its repository.
 import { Daemon, TRANSFER } from '../interop/lib/daemon.ts'
 import { bodies, head } from '../interop/lib/git.ts'
-import type { Namespaces } from '../interop/lib/namespaces.ts'
+import { type Namespaces, run } from '../interop/lib/namespaces.ts'
 import { allTexts, fail, type Person, type TextOf, WRITE_MS } from './person.ts'
 
 export function daemonPerson(net: Namespaces, bootstrap: string, host: number, dir: string): Person {
@@ -45,6 +45,7 @@ export function daemonPerson(net: Namespaces, bootstrap: string, host: number, d
     },
     heardAll: (conversation, prefix, count, options) => allTexts(daemon().child, textOf(conversation), prefix, count, options),
     has: (conversation, prefix) => new Set(bodies(daemon().repository(conversation)).filter((body) => body.startsWith(prefix))).size,
+    merges: (conversation) => Number(run(['git', '-c', 'safe.directory=*', '-C', daemon().repository(conversation), 'rev-list', '--merges', '--count', 'main'])),
     head: async (conversation) => head(daemon().repository(conversation)),
     repository: (conversation) => daemon().repository(conversation),
     startGroup: () => daemon().startGroup(),

@@ -16,6 +16,8 @@ export interface Run {
   readonly quick: boolean
   readonly full: boolean
   readonly pairs: typeof ALL_PAIRS
+  /** Those that are measured with their own kind. */
+  readonly kinds: readonly Kind[]
   /** Messages of a long history, and of a very long one (0: none). */
   readonly messages: number
   readonly long: number
@@ -36,6 +38,6 @@ export const lists = (): Record<Kind, number[]> => ({ sdk: [], daemon: [] })
 
 /** One figure for each kind, and ours against the daemon's. */
 export function perKind(name: string, unit: string, of: Readonly<Record<Kind, readonly number[]>>, note: string, ratio?: string): void {
-  const [ours, theirs] = KINDS.map((kind) => figure(`${name}.${kind}`, unit, of[kind], note))
+  const [ours, theirs] = KINDS.map((kind) => (of[kind].length === 0 ? undefined : figure(`${name}.${kind}`, unit, of[kind], note)))
   if (ratio !== undefined && of.sdk.length > 0 && of.daemon.length > 0) figure(`${name}.ratio`, 'x', [(ours ?? Number.NaN) / (theirs ?? Number.NaN)], `ours / daemon; ${ratio}`)
 }

@@ -44,6 +44,8 @@ export interface Person {
   heardAll(conversation: string, prefix: string, count: number, options: Since): Promise<Seen>
   /** How many different texts that begin so it has shown (ours) or has in its repository (the daemon: it does not show all of a merge). */
   has(conversation: string, prefix: string): number
+  /** Merge commits in it (ours: that it has seen since its start). */
+  merges(conversation: string): number
   /** Newest commit of the conversation, from disk where it can be had there. */
   head(conversation: string): Promise<string>
   repository(conversation: string): string

@@ -3,7 +3,7 @@
 // Names: message contact history burst clone search file hol group storm (default: all). What one measures is said at the top of its file:
 // bench/history.ts, burst.ts, long.ts (clone, search), files.ts (file, hol), groups.ts (group, storm). `--quick` takes small sizes under the same
 // names and says so in `note`; `--full` a file of 2 GiB for the memory; `--sizes` are those of the groups; `--long 0` leaves the very long history
-// out; `--no-build` takes the packages as they were built last.
+// out; `--no-build` takes the packages as they were built last; `--pairs sdk-sdk` leaves the daemons out (of history: nothing).
 //
 // Our nodes and the real daemon doing the same thing in the same run, in network namespaces without a way out. One JSON line
 // per figure; `value` is the median, null where it did not come to an end. The sides take turns, so that noise of the machine hits all. Definitions:
@@ -34,6 +34,7 @@ import { Loops } from './loops.ts'
 import { message } from './message.ts'
 import { ALL_PAIRS, type Run } from './pairs.ts'
 import { People } from './people.ts'
+import { KINDS } from './person.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -54,10 +55,12 @@ const BENCHES: readonly { names: readonly string[]; bench: (people: People, run:
 ]
 const NAMES = BENCHES.flatMap(({ names }) => names)
 
+const pairs = ALL_PAIRS.filter(({ name }) => values.pairs === undefined || values.pairs.split(',').includes(name))
 const run: Run = {
   quick: values.quick,
   full: values.full,
-  pairs: ALL_PAIRS.filter(({ name }) => values.pairs === undefined || values.pairs.split(',').includes(name)),
+  pairs,
+  kinds: KINDS.filter((kind) => pairs.some(({ from, to }) => from === kind && to === kind)),
   messages: Number(values.messages ?? (values.quick ? 200 : 5000)),
   long: Number(values.long ?? (values.quick ? 2000 : 100_000)),
   sizes: (values.sizes ?? (values.quick ? '5' : '5,8')).split(',').map(Number),

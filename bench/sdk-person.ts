@@ -44,6 +44,7 @@ export function sdkPerson(net: Namespaces, bootstrap: string, host: number, dir:
       const text = textOf(conversation)
       return new Set(sdk().child.events.map(({ line }) => text(line)).filter((body) => body?.startsWith(prefix))).size
     },
+    merges: (conversation) => sdk().child.events.filter(({ line: { signal, args } }) => signal === 'entry' && Array.isArray(args) && args[0] === conversation && (args[1] as SdkEntry).type === 'merge').length,
     head: async (conversation) => String(await sdk().call('head', conversation)),
     repository: (conversation) => folderOf(join(dir, 'profile', 'files'), conversation) ?? fail(`sdk${host}: no folder of ${conversation}`),
     startGroup: () => sdk().startGroup(),
