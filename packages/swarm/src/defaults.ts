@@ -138,6 +138,8 @@ export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
 export const MAX_ENTRIES_PER_COMMIT = 50_000
 export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** Commits that are looked at for what the merges of one fetch build on. */
+export const MAX_MERGE_WALK = 1_000_000
 /** Commits whose signatures are verified at the same time. */
 export const VALIDATIONS_AT_ONCE = 8
 /** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
