@@ -22,6 +22,8 @@ const FLUSH_ROWS = 2_000
 /** A character of a text costs as much as so many bytes that are only inflated. */
 const TEXT_COST = 16
 const RELATION_ROW_BITS = 29
+/** Changes of one message, in one way, that are looked at: what a member who edits or reacts without end costs. */
+export const MAX_CHANGES = 4_096
 /** Records that wait for a disk which takes nothing. */
 const MAX_WAITING = 8 * FLUSH_RECORDS
 
@@ -230,10 +232,12 @@ export class ViewIndex {
 
   // ---------------------------------------------------------------- asking
 
-  /** What changes a message, in no order. */
-  async changes(row: number): Promise<Change[]> {
-    const values = await this.#ask(() => this.#relations.find(rowText(row)))
-    return values.map((value) => ({ relation: (value >>> RELATION_ROW_BITS) as Relation, row: value & (2 ** RELATION_ROW_BITS - 1) }))
+  /** What changes a message in these ways, in no order: of each way the newest `max`. */
+  async changes(row: number, relations: readonly Relation[] = Object.values(RELATION), max: number = MAX_CHANGES): Promise<Change[]> {
+    const of = (relation: Relation) => this.#ask(() => this.#relations.greatest(rowText(row), (relation << RELATION_ROW_BITS) >>> 0, ((relation + 1) << RELATION_ROW_BITS) >>> 0, max))
+    const out: Change[] = []
+    for (const relation of relations) for (const value of await of(relation)) out.push({ relation, row: value & (2 ** RELATION_ROW_BITS - 1) })
+    return out
   }
 
   /** Rows of messages that have, or had, a word that begins so. */
