@@ -125,6 +125,8 @@ export const LEFT_GRACE_MS = 1_000
 export const MAX_TOLD_PROBLEMS = 1_024
 /** Git channels that one device may open for one conversation. */
 export const MAX_SERVED_CHANNELS = 4
+/** How often one device may send us to another one with its notices: a burst, then a rate, well below what a device serves (300 sessions a minute). */
+export const ELSEWHERE_RATE = { burst: 32, perSecond: 0.5 } as const
 /** Asking for an invitation, per peer and conversation, ms. */
 export const ASK_INVITE_MS = 60_000
 /** Typing ends by itself, ms. */
