@@ -230,6 +230,7 @@ export class SdkNode extends SimNode {
     const { world } = this
     const { latencyMs } = world
     for (;;) {
+      const beganMs = world.clock.now()
       const running = this.#running.get(from) as { again: boolean; done: (() => void)[] }
       running.again = false
       const merge = this.#merging.delete(from)
@@ -241,7 +242,7 @@ export class SdkNode extends SimNode {
         await this.#wait(2 * latencyMs + 5 + world.random.below(10))
         if (world.isLinked(this, from)) from.served(this, this.head)
       }
-      if (world.isLinked(this, from)) this.#took(from, head, merge)
+      if (world.isLinked(this, from)) this.#took(from, head, merge, world.clock.now() - beganMs)
       if (!running.again) {
         this.#running.delete(from)
         for (const done of running.done) done()
@@ -250,10 +251,10 @@ export class SdkNode extends SimNode {
     }
   }
 
-  #took(from: Source & SimNode, head: SimCommit, merge: boolean): void {
+  #took(from: Source & SimNode, head: SimCommit, merge: boolean, tookMs: number): void {
     if (this.has(head)) return this.converging.same(this.#conversation, from, head.id)
     const ahead = (head.all & this.head.all) === this.head.all
-    if (!ahead && !merge) return this.converging.diverged(this.#conversation, from, head.id, this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2))
+    if (!ahead && !merge) return this.converging.diverged(this.#conversation, from, head.id, { shows: this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2), tookMs })
     const commits = this.advance(ahead ? head : this.world.commit(this, [this.head, head]))
     this.converging.changed(this.#conversation, from, head.id, { commits, head: this.head.id, banned: [], profile: false, merged: !ahead } as never)
   }

@@ -33,8 +33,8 @@ export interface FetchingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'
   readonly onChange: (conversation: Conversation, change: Change & { merged: boolean }, source: Source, head: Oid) => void
   /** A head that is here. */
   readonly onSame: (conversation: Conversation, source: Source, head: Oid) => void
-  /** A head that does not build on ours: `whenMerged` takes it. @param shows it brings what people see */
-  readonly onDiverged: (conversation: Conversation, source: Source, head: Oid, shows: boolean) => void
+  /** A head that does not build on ours: `whenMerged` takes it. @param what.shows it brings what people see @param what.tookMs to fetch it */
+  readonly onDiverged: (conversation: Conversation, source: Source, head: Oid, what: { shows: boolean; tookMs: number }) => void
   readonly onProblem: (conversation: ConversationId, error: JamiError) => void
 }
 
@@ -176,6 +176,7 @@ export class Fetching {
     const { clock, find, mayFetch, onHas, onChange, onSame, onDiverged } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
+    const beganMs = clock.now()
     const refuse = (error: unknown, head: Oid | undefined) => {
       if (isTransient(error) || (JamiError.is(error) && error.details.remembered === true)) return
       attempt.fresh = this.#refusals.refuse(source, head ?? job.commit ?? '', clock.now())
@@ -205,7 +206,7 @@ export class Fetching {
       try {
         const apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
         if (apart) {
-          onDiverged(conversation, { account, device }, head, apart.shows)
+          onDiverged(conversation, { account, device }, head, { shows: apart.shows, tookMs: clock.now() - beganMs })
           return false
         }
         const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
