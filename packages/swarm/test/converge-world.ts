@@ -31,7 +31,7 @@ export class ConvergeWorld {
   fetches = 0
   notices = 0
   /** One way, ms. */
-  latencyMs = 10
+  latencyMs = 10.25
 
   constructor(seed: string | number) {
     this.random = new SeededRandom(`converge ${seed}`)
@@ -149,6 +149,16 @@ export abstract class SimNode {
   served(_by: SimNode, _theirs: SimCommit): void {}
 }
 
+/** As the real one: whole numbers only. */
+function strict(random: SeededRandom): SeededRandom {
+  const below = random.below.bind(random)
+  random.below = (limit) => {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new Error(`random limit: ${limit}`)
+    return below(limit)
+  }
+  return random
+}
+
 /** A node of ours. */
 export class SdkNode extends SimNode {
   readonly #tasks: Tasks
@@ -168,7 +178,7 @@ export class SdkNode extends SimNode {
     this.#conversation = { id: ID, get head() { return self.head.id }, has: (oid: Oid) => self.hasOid(oid), history: { info: (oid: Oid) => world.commits.get(oid) } } as unknown as Conversation
     const nodeOf = (device: DeviceId) => world.nodes.find((node) => node.device === device) as SimNode
     this.converging = new Converging({
-      clock, random: world.random.fork(`node ${this.index}`), tasks: this.#tasks, own: this.device, find: () => this.#conversation,
+      clock, random: strict(world.random.fork(`node ${this.index}`)), tasks: this.#tasks, own: this.device, find: () => this.#conversation,
       linked: () => world.linked(this).map(({ device }) => device),
       isConnected: (_account, device) => world.isLinked(this, nodeOf(device)),
       fetching: {

@@ -90,7 +90,7 @@ export class Convergence {
     put(this.#heads, device, head)
     if (own) put(this.#speaks, device, true)
     if (this.#speaks.get(device)) return
-    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#random.below(LOOKS_MS[0]))
+    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#below(LOOKS_MS[0]))
     else put(this.#hinted, device, { device, account, atMs: nowMs })
   }
 
@@ -256,14 +256,14 @@ export class Convergence {
   #urgentWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#urgentMergedMs > MERGE_CALM_MS) this.#urgentMerges = 0
     const firstMs = Math.min(MERGE_FIRST_MS * 2 ** this.#urgentMerges, MERGE_FIRST_MAX_MS)
-    return before === 0 ? firstMs : this.#stepMs(MERGE_STEP_MS) + this.#random.below(MERGE_SPREAD_MS)
+    return before === 0 ? firstMs : this.#stepMs(MERGE_STEP_MS) + this.#below(MERGE_SPREAD_MS)
   }
 
   /** Nothing to show on their side: by chance, doubled with each own merge in a row. */
   #quietWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#quietMs > QUIET_CALM_MS) this.#quietMerges = this.#quietTold = 0
     const baseMs = Math.min(this.#stepMs(QUIET_MERGE_MS) * 2 ** this.#quietMerges, QUIET_MERGE_MAX_MS)
-    return Math.min(before === 0 ? baseMs / 4 + this.#random.below(baseMs / 2) : baseMs * (2 + Math.min(before, 4) / 2) + this.#random.below(baseMs), QUIET_MERGE_MAX_MS)
+    return Math.min(before === 0 ? baseMs / 4 + this.#below(baseMs / 2) : baseMs * (2 + Math.min(before, 4) / 2) + this.#below(baseMs), QUIET_MERGE_MAX_MS)
   }
 
   /** Until somebody else's merge should be here: its fetches, and ours of it, take as long as they do. */
@@ -271,9 +271,14 @@ export class Convergence {
     return Math.max(leastMs, Math.min(FETCHES_OF_A_STEP * this.#fetchMs, MERGE_STEP_MAX_MS))
   }
 
+  /** By chance, of what may be no whole number: clocks give fractions. */
+  #below(ms: number): number {
+    return this.#random.below(Math.max(1, Math.ceil(ms)))
+  }
+
   #quietTellMs(): number {
     const baseMs = Math.min(QUIET_TELL_MS * 2 ** this.#quietTold++, QUIET_TELL_MAX_MS)
-    return baseMs / 2 + this.#random.below(baseMs)
+    return baseMs / 2 + this.#below(baseMs)
   }
 
   // ---------------------------------------------------------------- looks

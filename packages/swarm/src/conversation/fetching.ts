@@ -202,23 +202,26 @@ export class Fetching {
       throw full ? quotaError(conversation.id, conversation.maxBytes, { head, cause: error }) : error
     }
     const { head, pack } = fetched
+    const from = { account, device }
+    let change: (Change & { merged: boolean }) | undefined
     if (pack) {
+      let apart: { shows: boolean } | undefined
       try {
-        const apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
-        if (apart) {
-          onDiverged(conversation, { account, device }, head, { shows: apart.shows, tookMs: clock.now() - beganMs })
-          return false
-        }
-        const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
-        if (change) onChange(conversation, change, { account, device }, head)
-        else onSame(conversation, { account, device }, head)
+        apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
+        if (!apart && find(conversation.id) === conversation && mayFetch(conversation, account, device)) change = await conversation.receive(head, pack)
       } catch (error) {
         refuse(error, head)
         throw error
       } finally {
         await pack.discard()
       }
-    } else onSame(conversation, { account, device }, head)
+      if (apart) {
+        onDiverged(conversation, from, head, { shows: apart.shows, tookMs: clock.now() - beganMs })
+        return false
+      }
+    }
+    if (change) onChange(conversation, change, from, head)
+    else onSame(conversation, from, head)
     this.#refusals.accept(source)
     await onHas(conversation, account, head)
     return false
