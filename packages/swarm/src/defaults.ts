@@ -94,6 +94,9 @@ export const MERGE_FIRST_MS = 50
 export const MERGE_FIRST_MAX_MS = 150
 export const MERGE_STEP_MS = 350
 export const MERGE_SPREAD_MS = 100
+/** Where fetches are slow, that step is so many of them, up to this, ms. */
+export const FETCHES_OF_A_STEP = 5
+export const MERGE_STEP_MAX_MS = 3_000
 /** Merges do not follow each other any more after this, ms. */
 export const MERGE_CALM_MS = 2_000
 /** What comes of merges in one go is told together within this, ms. */

@@ -31,7 +31,7 @@ export class ConvergeWorld {
   fetches = 0
   notices = 0
   /** One way, ms. */
-  latencyMs = 10
+  latencyMs = 10.25
 
   constructor(seed: string | number) {
     this.random = new SeededRandom(`converge ${seed}`)
@@ -149,6 +149,16 @@ export abstract class SimNode {
   served(_by: SimNode, _theirs: SimCommit): void {}
 }
 
+/** As the real one: whole numbers only. */
+function strict(random: SeededRandom): SeededRandom {
+  const below = random.below.bind(random)
+  random.below = (limit) => {
+    if (!Number.isSafeInteger(limit) || limit < 1) throw new Error(`random limit: ${limit}`)
+    return below(limit)
+  }
+  return random
+}
+
 /** A node of ours. */
 export class SdkNode extends SimNode {
   readonly #tasks: Tasks
@@ -168,7 +178,7 @@ export class SdkNode extends SimNode {
     this.#conversation = { id: ID, get head() { return self.head.id }, has: (oid: Oid) => self.hasOid(oid), history: { info: (oid: Oid) => world.commits.get(oid) } } as unknown as Conversation
     const nodeOf = (device: DeviceId) => world.nodes.find((node) => node.device === device) as SimNode
     this.converging = new Converging({
-      clock, random: world.random.fork(`node ${this.index}`), tasks: this.#tasks, own: this.device, find: () => this.#conversation,
+      clock, random: strict(world.random.fork(`node ${this.index}`)), tasks: this.#tasks, own: this.device, find: () => this.#conversation,
       linked: () => world.linked(this).map(({ device }) => device),
       isConnected: (_account, device) => world.isLinked(this, nodeOf(device)),
       fetching: {
@@ -230,6 +240,7 @@ export class SdkNode extends SimNode {
     const { world } = this
     const { latencyMs } = world
     for (;;) {
+      const beganMs = world.clock.now()
       const running = this.#running.get(from) as { again: boolean; done: (() => void)[] }
       running.again = false
       const merge = this.#merging.delete(from)
@@ -241,7 +252,7 @@ export class SdkNode extends SimNode {
         await this.#wait(2 * latencyMs + 5 + world.random.below(10))
         if (world.isLinked(this, from)) from.served(this, this.head)
       }
-      if (world.isLinked(this, from)) this.#took(from, head, merge)
+      if (world.isLinked(this, from)) this.#took(from, head, merge, world.clock.now() - beganMs)
       if (!running.again) {
         this.#running.delete(from)
         for (const done of running.done) done()
@@ -250,10 +261,10 @@ export class SdkNode extends SimNode {
     }
   }
 
-  #took(from: Source & SimNode, head: SimCommit, merge: boolean): void {
+  #took(from: Source & SimNode, head: SimCommit, merge: boolean, tookMs: number): void {
     if (this.has(head)) return this.converging.same(this.#conversation, from, head.id)
     const ahead = (head.all & this.head.all) === this.head.all
-    if (!ahead && !merge) return this.converging.diverged(this.#conversation, from, head.id, this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2))
+    if (!ahead && !merge) return this.converging.diverged(this.#conversation, from, head.id, { shows: this.world.of(head.all & ~this.head.all).some(({ parents }) => parents.length < 2), tookMs })
     const commits = this.advance(ahead ? head : this.world.commit(this, [this.head, head]))
     this.converging.changed(this.#conversation, from, head.id, { commits, head: this.head.id, banned: [], profile: false, merged: !ahead } as never)
   }

@@ -90,7 +90,10 @@ export class Announcing {
     const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], isAuthor })
     const message = { mime: MIME.commit, body: this.#notice(conversation) }
     const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
-    for (const to of [...devices.map(({ device }) => device).filter((device) => !knows(device)), ...accounts])
+    const routed = new Set(devices.map(({ device }) => device))
+    // whoever has just joined is in no table yet, and its inviter has a link to it
+    const linked = isAuthor ? this.others(conversation).flatMap((uri) => [...messages.connectedDevices(uri)]).filter((device) => !routed.has(device)).slice(0, MAX_ANNOUNCED) : []
+    for (const to of [...[...routed].filter((device) => !knows(device)), ...linked, ...accounts])
       void messages.send(to, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
   }
 

@@ -49,6 +49,15 @@ describe('20 texts by each at once', () => {
   })
 })
 
+it('SWM-21 over links on which a fetch takes a quarter of a second others wait as long for the first to merge: few merges all the same', async () => {
+  const w = world(1, 8, 0)
+  w.latencyMs = 60.3
+  await burst(w, 20, 5)
+  await w.untilOne(5000)
+  expect(w.merges).toBeLessThan(24)
+  await expectRest(w)
+})
+
 it('a fresh text waits for nothing', async () => {
   const w = world(1, 5, 0)
   for (let i = 0; i < 20; i++) {

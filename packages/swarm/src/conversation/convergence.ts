@@ -3,7 +3,7 @@
 // packages/swarm/test/sim/converge.sim.ts.
 import type { AccountUri, ConversationId, DeviceId, Random } from '@jamikit/core/contracts'
 import {
-  HINT_MEMORY_MS, LOOK_GAP_MAX_MS, LOOK_GAP_MS, LOOKS_MS, MAX_CONVERGING_DEVICES, MERGE_BURST_MS, MERGE_CALM_MS, MERGE_FIRST_MS, MERGE_FIRST_MAX_MS, MERGE_SPREAD_MS, MERGE_STEP_MS,
+  FETCHES_OF_A_STEP, HINT_MEMORY_MS, LOOK_GAP_MAX_MS, LOOK_GAP_MS, LOOKS_MS, MAX_CONVERGING_DEVICES, MERGE_BURST_MS, MERGE_CALM_MS, MERGE_FIRST_MS, MERGE_FIRST_MAX_MS, MERGE_SPREAD_MS, MERGE_STEP_MAX_MS, MERGE_STEP_MS,
   MERGED_BY_PEER_MS, MERGING_MS, QUIET_CALM_MS, QUIET_MERGE_MAX_MS, QUIET_MERGE_MS, QUIET_TELL_MS, QUIET_TELL_MAX_MS, UNREST_MS,
 } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
@@ -60,6 +60,8 @@ export class Convergence {
   #unrestUntilMs = 0
   #rounds = 0
   #counted = false
+  /** What a fetch takes these days. */
+  #fetchMs = 0
   /** Own merges in a row, of what people see and of merges alone, and what was told that only brought merges. */
   #urgentMerges = 0
   #urgentMergedMs = 0
@@ -88,7 +90,7 @@ export class Convergence {
     put(this.#heads, device, head)
     if (own) put(this.#speaks, device, true)
     if (this.#speaks.get(device)) return
-    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#random.below(LOOKS_MS[0]))
+    if (nowMs < this.#unrestUntilMs) this.#look({ device, account }, nowMs + LOOKS_MS[0] / 2 + this.#below(LOOKS_MS[0]))
     else put(this.#hinted, device, { device, account, atMs: nowMs })
   }
 
@@ -104,8 +106,9 @@ export class Convergence {
     this.#look({ device, account }, nowMs + LOOKS_MS[1], undefined, nowMs + MERGING_MS)
   }
 
-  /** A fetched head does not build on ours. @param shows it brings what people see @param before how many devices with a link merge before us */
-  diverged({ device, account }: Source, head: Oid, shows: boolean, before: number, nowMs: number): void {
+  /** A fetched head does not build on ours. @param shows it brings what people see @param before how many devices with a link merge before us @param tookMs the fetch */
+  diverged({ device, account }: Source, head: Oid, shows: boolean, before: number, tookMs: number, nowMs: number): void {
+    this.#fetchMs += (tookMs - this.#fetchMs) / 4
     put(this.#heads, device, head)
     this.#ended(device, undefined, true)
     this.#unrest(nowMs)
@@ -253,19 +256,29 @@ export class Convergence {
   #urgentWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#urgentMergedMs > MERGE_CALM_MS) this.#urgentMerges = 0
     const firstMs = Math.min(MERGE_FIRST_MS * 2 ** this.#urgentMerges, MERGE_FIRST_MAX_MS)
-    return before === 0 ? firstMs : MERGE_STEP_MS + this.#random.below(MERGE_SPREAD_MS)
+    return before === 0 ? firstMs : this.#stepMs(MERGE_STEP_MS) + this.#below(MERGE_SPREAD_MS)
   }
 
   /** Nothing to show on their side: by chance, doubled with each own merge in a row. */
   #quietWaitMs(before: number, nowMs: number): number {
     if (nowMs - this.#quietMs > QUIET_CALM_MS) this.#quietMerges = this.#quietTold = 0
-    const baseMs = Math.min(QUIET_MERGE_MS * 2 ** this.#quietMerges, QUIET_MERGE_MAX_MS)
-    return Math.min(before === 0 ? baseMs / 4 + this.#random.below(baseMs / 2) : baseMs * (2 + Math.min(before, 4) / 2) + this.#random.below(baseMs), QUIET_MERGE_MAX_MS)
+    const baseMs = Math.min(this.#stepMs(QUIET_MERGE_MS) * 2 ** this.#quietMerges, QUIET_MERGE_MAX_MS)
+    return Math.min(before === 0 ? baseMs / 4 + this.#below(baseMs / 2) : baseMs * (2 + Math.min(before, 4) / 2) + this.#below(baseMs), QUIET_MERGE_MAX_MS)
+  }
+
+  /** Until somebody else's merge should be here: its fetches, and ours of it, take as long as they do. */
+  #stepMs(leastMs: number): number {
+    return Math.max(leastMs, Math.min(FETCHES_OF_A_STEP * this.#fetchMs, MERGE_STEP_MAX_MS))
+  }
+
+  /** By chance, of what may be no whole number: clocks give fractions. */
+  #below(ms: number): number {
+    return this.#random.below(Math.max(1, Math.ceil(ms)))
   }
 
   #quietTellMs(): number {
     const baseMs = Math.min(QUIET_TELL_MS * 2 ** this.#quietTold++, QUIET_TELL_MAX_MS)
-    return baseMs / 2 + this.#random.below(baseMs)
+    return baseMs / 2 + this.#below(baseMs)
   }
 
   // ---------------------------------------------------------------- looks

@@ -59,9 +59,9 @@ export class Converging {
     this.#run(conversation.id)
   }
 
-  diverged(conversation: Conversation, source: Source, head: Oid, shows: boolean): void {
+  diverged(conversation: Conversation, source: Source, head: Oid, { shows, tookMs }: { shows: boolean; tookMs: number }): void {
     const engine = this.#with(conversation.id)
-    engine.diverged(source, head, shows, this.#before(conversation, engine), this.#env.clock.now())
+    engine.diverged(source, head, shows, this.#before(conversation, engine), tookMs, this.#env.clock.now())
     this.#run(conversation.id)
   }
 

@@ -33,8 +33,8 @@ export interface FetchingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'
   readonly onChange: (conversation: Conversation, change: Change & { merged: boolean }, source: Source, head: Oid) => void
   /** A head that is here. */
   readonly onSame: (conversation: Conversation, source: Source, head: Oid) => void
-  /** A head that does not build on ours: `whenMerged` takes it. @param shows it brings what people see */
-  readonly onDiverged: (conversation: Conversation, source: Source, head: Oid, shows: boolean) => void
+  /** A head that does not build on ours: `whenMerged` takes it. @param what.shows it brings what people see @param what.tookMs to fetch it */
+  readonly onDiverged: (conversation: Conversation, source: Source, head: Oid, what: { shows: boolean; tookMs: number }) => void
   readonly onProblem: (conversation: ConversationId, error: JamiError) => void
 }
 
@@ -183,6 +183,7 @@ export class Fetching {
     const { clock, find, mayFetch, onHas, onChange, onSame, onDiverged } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
+    const beganMs = clock.now()
     const refuse = (error: unknown, head: Oid | undefined) => {
       if (isTransient(error) || (JamiError.is(error) && error.details.remembered === true)) return
       attempt.fresh = this.#refusals.refuse(source, head ?? job.commit ?? '', clock.now())
@@ -208,23 +209,26 @@ export class Fetching {
       throw full ? quotaError(conversation.id, conversation.maxBytes, { head, cause: error }) : error
     }
     const { head, pack } = fetched
+    const from = { account, device }
+    let change: (Change & { merged: boolean }) | undefined
     if (pack) {
+      let apart: { shows: boolean } | undefined
       try {
-        const apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
-        if (apart) {
-          onDiverged(conversation, { account, device }, head, apart.shows)
-          return false
-        }
-        const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
-        if (change) onChange(conversation, change, { account, device }, head)
-        else onSame(conversation, { account, device }, head)
+        apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
+        if (!apart && find(conversation.id) === conversation && mayFetch(conversation, account, device)) change = await conversation.receive(head, pack)
       } catch (error) {
         refuse(error, head)
         throw error
       } finally {
         await pack.discard()
       }
-    } else onSame(conversation, { account, device }, head)
+      if (apart) {
+        onDiverged(conversation, from, head, { shows: apart.shows, tookMs: clock.now() - beganMs })
+        return false
+      }
+    }
+    if (change) onChange(conversation, change, from, head)
+    else onSame(conversation, from, head)
     this.#refusals.accept(source)
     await onHas(conversation, account, head)
     return false

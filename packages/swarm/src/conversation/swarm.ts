@@ -92,7 +92,7 @@ export class SwarmConversations implements Conversations {
         this.#converging.changed(conversation, source, head, change)
       },
       onSame: (conversation, source, head) => this.#converging.same(conversation, source, head),
-      onDiverged: (conversation, source, head, shows) => this.#converging.diverged(conversation, source, head, shows),
+      onDiverged: (conversation, source, head, what) => this.#converging.diverged(conversation, source, head, what),
     })
     this.#converging = new Converging({
       clock, random, tasks, own: identity.deviceId, find, isConnected, fetching: this.#fetching,
