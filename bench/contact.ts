@@ -3,7 +3,7 @@ import { figure } from './figure.ts'
 import { type PairName, ratios, type Run } from './pairs.ts'
 import { befriend, type Kind, type People, type Person } from './people.ts'
 
-export async function contact(people: People, { quick, pairs }: Run): Promise<void> {
+export async function contact(people: People, { quick, pairs, loops }: Run): Promise<void> {
   const rounds = quick ? 2 : 5
   const first = new Map<PairName, number[]>(pairs.map(({ name }) => [name, []]))
   const both = new Map<PairName, number[]>(pairs.map(({ name }) => [name, []]))
@@ -25,6 +25,7 @@ export async function contact(people: People, { quick, pairs }: Run): Promise<vo
       const joined = Math.max(times.ready, times.joined)
       first.get(pair.name)?.push(joined + there.atMs - at)
       both.get(pair.name)?.push(joined + there.atMs - at + back.atMs - turn)
+      await loops.took(`contact ${pair.name}`, inviter, invitee)
       await people.leave(invitee)
     }
   }

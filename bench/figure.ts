@@ -14,6 +14,6 @@ export function figure(name: string, unit: string, of: readonly number[], note: 
   const median = quantile(of, 0.5)
   const spread = of.length > 1 ? { p95: round(quantile(of, 0.95)), min: round(Math.min(...of)), max: round(Math.max(...of)) } : {}
   const load1 = Number(readFileSync('/proc/loadavg', 'utf8').split(' ')[0])
-  process.stdout.write(`${JSON.stringify({ name, unit, value: round(median), n: of.length, ...spread, note, ...more, load1 })}\n`)
+  process.stdout.write(`${JSON.stringify({ name, unit, value: of.length === 0 ? null : round(median), n: of.length, ...spread, note, ...more, load1 })}\n`)
   return median
 }

@@ -4,7 +4,6 @@
 //                                noise of the machine hits all. `flat` = ours long : ours new
 //   history.catch_up_5000        the peer was away while 5,000 were written; from the start of its process to the last one shown
 //   history.clone_5000           a contact request is accepted after 5,000 were written: accept call to conversation ready
-//   burst.rate                   500 texts without waiting: from the first call to the last one shown by the peer
 //   history.open_100000, page_100000   bench/open-profile.ts
 //   history.loop_delay_max       the longest turn of the event loop of any of our nodes in any of these, and in which
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -13,12 +12,11 @@ import { join } from 'node:path'
 import { rootDir } from '../interop/lib/peers-dir.ts'
 import { built } from './built.ts'
 import { figure, quantile, round } from './figure.ts'
+import { Loops, say } from './loops.ts'
 import type { Run } from './pairs.ts'
 import { befriend, type Kind, type People, type Person } from './people.ts'
 
 const LONG_MS = 3_600_000
-const BURST = 500
-const BURST_ROUNDS = 3
 
 interface Couple {
   readonly kind: Kind
@@ -28,36 +26,6 @@ interface Couple {
 }
 
 const bytesBelow = (dir: string): number => readdirSync(dir, { withFileTypes: true }).reduce((sum, e) => sum + (e.isDirectory() ? bytesBelow(join(dir, e.name)) : statSync(join(dir, e.name)).size), 0)
-const say = (text: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${text}\n`)
-
-/** The longest turns of our nodes, by part. */
-class Loops {
-  #worst = { maxMs: 0, ownMs: 0, part: 'none' }
-  #worstOwn = { ownMs: 0, part: 'none' }
-  peakMb = { rss: 0, part: 'none' }
-
-  add(part: string, { maxMs, ownMs }: { maxMs: number; ownMs: number }): void {
-    if (maxMs > this.#worst.maxMs) this.#worst = { maxMs, ownMs, part }
-    if (ownMs > this.#worstOwn.ownMs) this.#worstOwn = { ownMs, part }
-  }
-
-  async took(part: string, ...persons: Person[]): Promise<void> {
-    for (const person of persons) {
-      const delay = await person.loopDelay?.()
-      if (!delay) continue
-      this.add(part, delay)
-      say(`${part}: longest turn ${delay.maxMs.toFixed(0)} ms (on the processor ${delay.ownMs.toFixed(0)} ms), ${(delay.rss / 2 ** 20).toFixed(0)} MB resident, heap ${(delay.heapUsed / 2 ** 20).toFixed(0)} MB, buffers ${(delay.arrayBuffers / 2 ** 20).toFixed(0)} MB`)
-      if (delay.rss / 2 ** 20 > this.peakMb.rss) this.peakMb = { rss: delay.rss / 2 ** 20, part }
-    }
-  }
-
-  print(): void {
-    const { maxMs, ownMs, part } = this.#worst
-    figure('history.loop_delay_max', 'ms', [maxMs], 'longest turn of the event loop of our nodes; target at most 100', { part, on_processor_ms: round(ownMs) })
-    figure('history.loop_busy_max', 'ms', [this.#worstOwn.ownMs], 'the same without what the machine gave to others', { part: this.#worstOwn.part })
-    figure('history.memory_max', 'MB', [this.peakMb.rss], 'resident memory of our nodes at the end of a part', { part: this.peakMb.part })
-  }
-}
 
 export async function history(people: People, run: Run): Promise<void> {
   const { quick, messages, long } = run
@@ -167,23 +135,11 @@ export async function history(people: People, run: Run): Promise<void> {
   flat('history.one_way.flat', 'after_5000.sdk', 1.2)
   if (longest) flat('history.one_way.flat_100000', 'after_100000.sdk', 1.3)
 
-  // ---- many at once ----------------------------------------------------------------------------------------------------
-  const rates = new Map<Kind, number[]>([['sdk', []], ['daemon', []]])
-  for (let n = 0; n < (quick ? 1 : BURST_ROUNDS); n++) {
-    for (const { kind, a, b, conversation } of fresh) {
-      const since = b.mark()
-      const begin = performance.now()
-      const [{ atMs }] = await Promise.all([b.heardAll(conversation, `burst ${n} `, BURST, { since, timeoutMs: LONG_MS }), a.write(conversation, `burst ${n} `, BURST, 'at once')])
-      rates.get(kind)?.push(BURST / ((atMs - begin) / 1000))
-      await loops.took('burst', a, b)
-    }
-  }
-  ratio('burst.rate.ratio', perKind('burst.rate', '1/s', rates, `${BURST} texts without waiting, first call to last one shown`), 'ours / daemon; target at least 3')
-
   await people.leave()
   if (longest) open(longest, loops, (text) => size(long, text), people.folder('empty'))
   execFileSync(process.execPath, ['--import', 'tsx', join(rootDir, 'bench', 'dht-listens.ts')], { stdio: 'inherit', cwd: rootDir })
-  loops.print()
+  loops.print('history.')
+  run.loops.join(loops)
 }
 
 /** The last one shown. Where a peer does not signal each of them, its repository decides: half a minute after that. */

@@ -3,7 +3,7 @@ import { figure } from './figure.ts'
 import { type PairName, ratios, type Run } from './pairs.ts'
 import { befriend, type People, type Person } from './people.ts'
 
-export async function message(people: People, { quick, pairs }: Run): Promise<void> {
+export async function message(people: People, { quick, pairs, loops }: Run): Promise<void> {
   const rounds = quick ? 30 : 200
   const couples: { name: PairName; a: Person; b: Person; conversation: string; times: number[] }[] = []
   // sdk-daemon and daemon-sdk are the two directions of one conversation each, made by their first side
@@ -32,5 +32,6 @@ export async function message(people: People, { quick, pairs }: Run): Promise<vo
   }
   ratios('message.one_way', all)
   ratios('message.one_way_first_20', early)
+  for (const { name, a, b } of couples) await loops.took(`message ${name}`, a, b)
   await people.leave()
 }

@@ -21,6 +21,8 @@ export interface NoticesEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly invitations: Invitations
   readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   readonly fetch: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
+  /** A device announced what is here. */
+  readonly onHint: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
   readonly clone: (pending: Pending, device: DeviceId) => void
   /** Follows to a 1:1. */
   readonly accept: (id: ConversationId, from: AccountUri) => Promise<void>
@@ -73,7 +75,8 @@ export class Notices {
       } else if (contacts.isConfirmed(m.from) && !invitations.get(id) && !invitations.isDeclined(id)) this.#ask(m.from, id)
       return
     }
-    if (conversation.has(commit) || !mayFetch(conversation, m.from, m.fromDevice)) return
+    if (!mayFetch(conversation, m.from, m.fromDevice)) return
+    if (conversation.has(commit)) return this.#env.onHint(conversation, m.from, m.fromDevice, commit)
     const named = device === m.fromDevice ? undefined : await certificates.get(device)
     // the device in a notice only says where to look; it must belong to a member
     if (named && mayFetch(conversation, named.accountId, device)) fetch(conversation, named.accountId, device, commit)

@@ -1,7 +1,7 @@
 // Messages as people see them: a commit with what others made of it. The newest edit in the order of the history wins; an empty one takes the
 // message back and clears its reactions; whoever reacted may take that back. docs/protocol/04 §5.10, D.2. Proof: conversation/view/projection.test.ts.
 import { cutText } from '@jamikit/core/codec'
-import type { ConversationEntry, MessageEdition, MessageId, MessageReaction, MessageView } from '@jamikit/core/contracts'
+import type { AccountUri, ConversationEntry, MessageEdition, MessageId, MessageReaction, MessageView } from '@jamikit/core/contracts'
 import type { Oid } from '../../repo/object.ts'
 import type { CommitInfo, History } from '../../repo/types.ts'
 import { isVisible, KIND, RELATION, targetOf, textOf } from './kinds.ts'
@@ -14,7 +14,23 @@ export const MAX_REACTION_CHANGES = 4_096
 /** Characters of a reaction. */
 const MAX_REACTION_LENGTH = 256
 
+/** Reactions, and what changes them, that were read lately: each event of a flood of them asks for all. */
+export const MAX_RECENT = 8_192
+
+interface ReactionChange {
+  readonly id: MessageId
+  readonly author: AccountUri
+  readonly body: string
+  readonly edit: string | undefined
+  readonly timeMs: number
+}
+
+/** What was read lately of reactions, shared by the conversations of an account. */
+export type RecentReactions = Map<Oid, ReactionChange>
+
 export interface ProjectionEnv {
+  /** Bounded by MAX_RECENT. */
+  readonly recent: RecentReactions
   readonly history: History
   readonly index: Pick<ViewIndex, 'kind' | 'changes'>
   readonly entry: (oid: Oid) => Promise<ConversationEntry | undefined>
@@ -103,18 +119,34 @@ export class Projection {
   async #reactions(changes: readonly Placed[]): Promise<MessageReaction[]> {
     const out = new Map<Oid, MessageReaction>() // bounded by MAX_REACTION_CHANGES
     for (const { relation, info } of changes.slice(-MAX_REACTION_CHANGES)) {
-      const change = await this.#env.entry(info.oid)
+      const change = await this.#reactionChange(info.oid)
       if (!change) continue
-      const body = cutText(change.fields.body ?? '', MAX_REACTION_LENGTH)
+      const { id, author, body, edit, timeMs } = change
       if (relation === RELATION.reaction) {
-        out.set(change.id, { id: change.id, author: change.author, body, timeMs: change.timeMs })
+        out.set(id, { id, author, body, timeMs })
         continue
       }
-      const reaction = out.get(change.fields.edit ?? '')
+      const reaction = out.get(edit ?? '')
       if (!reaction) continue
       if (relation === RELATION.reactionRemoval) out.delete(reaction.id)
       else out.set(reaction.id, { ...reaction, body })
     }
     return [...out.values()].slice(0, MAX_REACTIONS)
+  }
+
+  async #reactionChange(oid: Oid): Promise<ReactionChange | undefined> {
+    const { recent } = this.#env
+    const known = recent.get(oid)
+    if (known) return known
+    const entry = await this.#env.entry(oid)
+    if (!entry) return undefined
+    const { id, author, timeMs, fields: { body = '', edit } } = entry
+    const change = { id, author, timeMs, edit, body: cutText(body, MAX_REACTION_LENGTH) }
+    if (recent.size >= MAX_RECENT) for (const oldest of recent.keys()) {
+      recent.delete(oldest)
+      break
+    }
+    recent.set(oid, change)
+    return change
   }
 }
