@@ -152,6 +152,8 @@ export const LEFT_GRACE_MS = 1_000
 export const MAX_TOLD_PROBLEMS = 1_024
 /** Git channels that one device may open for one conversation. */
 export const MAX_SERVED_CHANNELS = 4
+/** How often one device may send us to another one with its notices: a burst, then a rate, well below what a device serves (300 sessions a minute). */
+export const ELSEWHERE_RATE = { burst: 32, perSecond: 0.5 } as const
 /** Asking for an invitation, per peer and conversation, ms. */
 export const ASK_INVITE_MS = 60_000
 /** Typing ends by itself, ms. */
@@ -165,6 +167,8 @@ export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
 export const MAX_ENTRIES_PER_COMMIT = 50_000
 export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** Commits that are looked at for what the merges of one fetch build on. */
+export const MAX_MERGE_WALK = 1_000_000
 /** Commits whose signatures are verified at the same time. */
 export const VALIDATIONS_AT_ONCE = 8
 /** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
