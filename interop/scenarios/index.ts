@@ -12,6 +12,7 @@ import { files } from './files.ts'
 import { group } from './group.ts'
 import { groupProfile } from './group-profile.ts'
 import { lateJoin } from './late-join.ts'
+import { malicious } from './malicious.ts'
 import { mergeStorm } from './merge-storm.ts'
 import { offlineCatchUp } from './offline-catch-up.ts'
 import { offlineFirst } from './offline-first.ts'
@@ -25,5 +26,5 @@ import { stranger } from './stranger.ts'
 
 export const scenarios: readonly Scenario[] = [
   dhtInterop, echoIn, echoOut, crossing, restart, offlineFirst, stranger, rawChannel, archive, stockGit,
-  group, status, groupProfile, offlineCatchUp, ban, rejoin, duplicate1to1, lateJoin, files, mergeStorm, stormScenario, examples,
+  group, status, groupProfile, offlineCatchUp, ban, rejoin, duplicate1to1, lateJoin, files, malicious, mergeStorm, stormScenario, examples,
 ]
