@@ -15,6 +15,9 @@ export const MAX_FILE_BYTES = Number.MAX_SAFE_INTEGER
 export const MAX_NAME_LENGTH = 255
 /** Files that are wanted and not here, of an account. */
 export const MAX_WANTED = 1_000
+/** Of those, files that come by themselves: of all, and of those announced by one account. */
+export const MAX_AUTOMATIC = 500
+export const MAX_AUTOMATIC_PER_ACCOUNT = 100
 /** Files that come in at the same time: of all, and of those announced by one account. */
 export const MAX_RECEIVING = 8
 export const MAX_RECEIVING_PER_ACCOUNT = 3

@@ -170,6 +170,8 @@ export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
 export const MAX_ENTRIES_PER_COMMIT = 50_000
 export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** People who are invited to a conversation and have not answered: who is invited beyond that is not, in our own program and in what others wrote. */
+export const MAX_INVITED_AT_ONCE = 1_000
 /** Commits that are looked at for what the merges of one fetch build on. */
 export const MAX_MERGE_WALK = 1_000_000
 /** Commits whose signatures are verified at the same time. */

@@ -28,6 +28,8 @@ export interface ReceivingEnv {
   readonly ownDevice: DeviceId
   /** Devices that may have the file, the one that announced it first. */
   readonly devices: (file: Announced, signal: AbortSignal) => AsyncIterable<{ account: AccountUri; device: DeviceId }>
+  /** Whether one more may be asked of a device that did not announce it. */
+  readonly mayAsk: (device: DeviceId) => boolean
 }
 
 interface Attempt {
@@ -285,6 +287,7 @@ export class Receiving {
     tasks.run('asking for a file', async (signal) => {
       const linked = new LinkedSignal(attempt.controller.signal, signal)
       try {
+        if (device !== this.file.device && !this.#env.mayAsk(device)) throw new JamiError('ERR_LIMIT', 'the device was asked for too much already')
         const channel = await connections.openChannel(device, requestName(conversation, ownDevice, fileId, start), {
           signal: linked.signal, timeoutMs: OPEN_TIMEOUT_MS, ...(account ? { account } : {}), ...(sizeBytes - start >= BULK_BYTES ? { bulk: true } : {}),
         })

@@ -1,10 +1,11 @@
 // Files that others ask us for: only members, only what was announced and is here as it was announced, with back-pressure and within
 // limits. docs/protocol/04 §7.2, §12.7 S8. Proof: transfer/serving.test.ts (roles, names, hostile requesters).
-import { JamiError, type Tasks, TokenBucket, withOp } from '@jamikit/core/base'
+import { JamiError, type Tasks, withOp } from '@jamikit/core/base'
 import { fileAnnouncementOf, fileIdOf } from '@jamikit/core/codec'
 import type { Channel, ChannelHandler, Clock, ConversationId, DeviceId, Logger, MessageId, PeerIdentity } from '@jamikit/core/contracts'
-import { BLOCK_BYTES, MESSAGE_BYTES, MAX_RATED_DEVICES, MAX_SERVED, MAX_SERVED_PER_DEVICE, REQUEST_BURST, REQUESTS_PER_SECOND, SERVE_MIN_RATE, SERVE_STALL_MS } from '../defaults.ts'
+import { BLOCK_BYTES, MESSAGE_BYTES, MAX_SERVED, MAX_SERVED_PER_DEVICE, REQUEST_BURST, REQUESTS_PER_SECOND, SERVE_MIN_RATE, SERVE_STALL_MS } from '../defaults.ts'
 import { type FileConversations, isHolder } from './conversations.ts'
+import { DeviceRates } from './device-rates.ts'
 import { parseRequest, startOf } from './request.ts'
 import type { FileKey, FileStore } from './store.ts'
 
@@ -23,7 +24,7 @@ interface Wish extends FileKey {
 
 export class Serving implements ChannelHandler {
   readonly #env: ServingEnv
-  readonly #rates = new Map<DeviceId, TokenBucket>() // least used first; bounded by MAX_RATED_DEVICES
+  readonly #rates = new DeviceRates({ burst: REQUEST_BURST, perSecond: REQUESTS_PER_SECOND })
   readonly #open = new Map<Channel, FileKey>() // bounded by MAX_SERVED
 
   constructor(env: ServingEnv) {
@@ -41,7 +42,7 @@ export class Serving implements ChannelHandler {
 
   async accept(name: string, peer: PeerIdentity): Promise<boolean> {
     const { clock, logger } = this.#env
-    if (this.#open.size >= MAX_SERVED || !this.#rate(peer.deviceId).tryTake(clock.now())) return false
+    if (this.#open.size >= MAX_SERVED || !this.#rates.tryTake(peer.deviceId, clock.now())) return false
     const wish = await this.#wish(name, peer)
     if (!wish) logger.debug({ device: peer.deviceId }, 'a file is not given: not a member, or not here')
     return wish !== undefined
@@ -54,17 +55,6 @@ export class Serving implements ChannelHandler {
   /** A deletion, or a conversation that is gone: what is being given of it ends. */
   end(conversation: ConversationId, message?: MessageId): void {
     for (const [channel, key] of this.#open) if (key.conversation === conversation && (message === undefined || key.message === message)) channel.abort(new JamiError('ERR_FILE_GONE', 'the file was deleted'))
-  }
-
-  #rate(device: DeviceId): TokenBucket {
-    const bucket = this.#rates.get(device) ?? new TokenBucket({ burst: REQUEST_BURST, perSecond: REQUESTS_PER_SECOND }, this.#env.clock.now())
-    this.#rates.delete(device)
-    this.#rates.set(device, bucket)
-    for (const [oldest] of this.#rates) {
-      if (this.#rates.size <= MAX_RATED_DEVICES) break
-      this.#rates.delete(oldest)
-    }
-    return bucket
   }
 
   /** What the name asks for, when this peer may have it and it is here. */

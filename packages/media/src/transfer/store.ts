@@ -3,7 +3,7 @@
 // Proof: transfer/transfers.test.ts, transfer/sending.test.ts (killed and refused at every write).
 import { JamiError } from '@jamikit/core/base'
 import { asInt, asMap, asString, decodeMsgpack, encodeMsgpack, type MsgpackInput } from '@jamikit/core/codec'
-import type { Clock, ConversationId, FileTree, Logger, MessageId, Random, Storage, StorageOp } from '@jamikit/core/contracts'
+import type { AccountUri, Clock, ConversationId, FileTree, Logger, MessageId, Random, Storage, StorageOp } from '@jamikit/core/contracts'
 import { BLOCK_BYTES } from '../defaults.ts'
 import { type LocalFile, openLocal } from './local-files.ts'
 
@@ -33,6 +33,8 @@ export interface Wanted {
   readonly to: readonly string[]
   /** Whether the profile keeps a copy after that. */
   readonly keep: boolean
+  /** It comes by itself: who announced it. */
+  readonly automatic: AccountUri | undefined
 }
 
 /** Bytes to read. */
@@ -201,8 +203,8 @@ export class FileStore {
   // ---------------------------------------------------------------- receiving
 
   /** Durable: it is fetched, also after a restart. */
-  want({ conversation, message, to, keep }: Wanted): Promise<void> {
-    return this.#turn(() => this.#put(this.#wantedKey(conversation, message), { v: 1, to: [...to], keep }))
+  want({ conversation, message, to, keep, automatic }: Wanted): Promise<void> {
+    return this.#turn(() => this.#put(this.#wantedKey(conversation, message), { v: 1, to: [...to], keep, ...(automatic ? { automatic } : {}) }))
   }
 
   async *wanted(): AsyncGenerator<Wanted> {
@@ -210,7 +212,11 @@ export class FileStore {
       const [conversation = '', message = ''] = key.slice(`${this.#prefix}/wanted/`.length).split('/')
       const record = await this.#get(key)
       const to = record?.get('to')
-      if (record) yield { conversation: conversation as ConversationId, message: message as MessageId, to: Array.isArray(to) ? to.filter((path): path is string => typeof path === 'string') : [], keep: record.get('keep') !== false }
+      const automatic = record?.get('automatic')
+      if (record) yield {
+        conversation: conversation as ConversationId, message: message as MessageId, to: Array.isArray(to) ? to.filter((path): path is string => typeof path === 'string') : [],
+        keep: record.get('keep') !== false, automatic: typeof automatic === 'string' ? (automatic as AccountUri) : undefined,
+      }
     }
   }
 

@@ -6,6 +6,7 @@ import { sha3_512 } from '@jamikit/core/crypto'
 import { copyOf, failingStorage, testStorage, transfersSuite } from '@jamikit/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { alice, bob, carol, collect, inChunks, type Life, same, someBytes, type World, world } from '../../test/world.ts'
+import { MAX_AUTOMATIC_PER_ACCOUNT } from '../defaults.ts'
 
 let w: World
 beforeEach(() => {
@@ -291,5 +292,28 @@ describe('what is wrong or gone', () => {
     expect(await w.run(began[0]?.done ?? Promise.reject(new Error('nothing came')))).toBe(message)
     await w.clock.advance(60_000)
     expect(began.length).toBe(1)
+  })
+})
+
+describe('somebody who announces without end', () => {
+  it('files that come by themselves leave room for those of others and for what the program asks for, also after a restart', async () => {
+    const policy = { autoBytes: 1 << 20, maxBytes: 1e9 }
+    const [a, b] = [await w.life(alice), await w.life(bob)]
+    b.transfers.setPolicy(policy)
+    for (let i = 1; i <= MAX_AUTOMATIC_PER_ACCOUNT + 20; i++) w.announce(carol, someBytes(10, i), { tid: String(i) }) // she has none of them
+    await w.clock.advance(2000)
+    expect(b.transfers.active()).toHaveLength(MAX_AUTOMATIC_PER_ACCOUNT)
+    await w.run(b.stop())
+    const again = await w.life(bob, b.storage)
+    again.transfers.setPolicy(policy)
+    w.announce(carol, someBytes(10, 1000), { tid: '1000' })
+    await w.clock.advance(2000)
+    expect(again.transfers.active()).toHaveLength(MAX_AUTOMATIC_PER_ACCOUNT)
+    const honest = await w.run(send(a, someBytes(1000)).done) // by itself
+    await w.clock.advance(2000)
+    same(await kept(again, honest), someBytes(1000))
+    const asked = w.announce(carol, someBytes(10, 1001), { tid: '1001' }).message
+    void again.transfers.receive(w.conversation, asked)
+    expect(again.transfers.active()).toHaveLength(MAX_AUTOMATIC_PER_ACCOUNT + 1)
   })
 })

@@ -5,8 +5,9 @@ import { deletedFileOf, fileAnnouncementOf, fileIdOf, ownName, plainName, toHex 
 import type {
   AccountUri, BaseEnv, ConnectionManager, ConversationId, DeviceDirectory, DeviceId, FileTransfer, MessageId, OutgoingFile, PeerMessages, Storage, TransferPolicy, Transfers,
 } from '@jamikit/core/contracts'
-import { MAX_FILE_BYTES, MAX_RECEIVING, MAX_RECEIVING_PER_ACCOUNT, MAX_WANTED } from '../defaults.ts'
+import { MAX_AUTOMATIC, MAX_AUTOMATIC_PER_ACCOUNT, MAX_FILE_BYTES, MAX_RECEIVING, MAX_RECEIVING_PER_ACCOUNT, MAX_WANTED, REQUEST_BURST, REQUESTS_PER_SECOND } from '../defaults.ts'
 import { type FileConversations, holdersOf } from './conversations.ts'
+import { DeviceRates } from './device-rates.ts'
 import { targetOf, writeLocal } from './local-files.ts'
 import { Received } from './received.ts'
 import { type Announced, goneError, Receiving } from './receiving.ts'
@@ -35,6 +36,8 @@ interface Job {
   to: string[]
   keep: boolean
   cancelled: boolean
+  /** Whose file comes by itself, as long as no program asked for it. */
+  automatic: AccountUri | undefined
 }
 
 export class FileTransfers implements Transfers {
@@ -45,6 +48,8 @@ export class FileTransfers implements Transfers {
   readonly #slots = new Slots(MAX_RECEIVING, MAX_RECEIVING_PER_ACCOUNT)
   readonly #jobs = new Map<string, Job>() // by conversation and message; bounded by MAX_WANTED
   readonly #sending = new Set<Sending>() // bounded by the program's own calls
+  /** Requests to devices for what others announced: whoever announces without end must not use up what they give us of their own. */
+  readonly #asked = new DeviceRates({ burst: REQUEST_BURST / 2, perSecond: REQUESTS_PER_SECOND / 2 })
   readonly #began: Source<FileTransfer>
   #policy: TransferPolicy = { autoBytes: 0, maxBytes: MAX_FILE_BYTES }
   #offs: (() => void)[] = []
@@ -76,8 +81,8 @@ export class FileTransfers implements Transfers {
         messages.onPeerReady(({ account, device }) => this.#appeared(account, device)),
       ]
       this.#tasks.run('files that were about to be announced', () => this.#announceRest())
-      for await (const { conversation, message, to, keep } of this.#store.wanted()) {
-        for (const path of to.length > 0 ? to : [undefined]) this.receive(conversation, message, { keep, ...(path === undefined ? {} : { to: path }) })
+      for await (const { conversation, message, to, keep, automatic } of this.#store.wanted()) {
+        for (const path of to.length > 0 ? to : [undefined]) this.#receive(conversation, message, { keep, ...(path === undefined ? {} : { to: path }) }, automatic)
       }
     })()
     return this.#started
@@ -127,16 +132,21 @@ export class FileTransfers implements Transfers {
 
   // ---------------------------------------------------------------- receiving
 
-  receive(conversation: ConversationId, message: MessageId, { to, keep = true }: { to?: string; keep?: boolean } = {}): FileTransfer {
+  receive(conversation: ConversationId, message: MessageId, options: { to?: string; keep?: boolean } = {}): FileTransfer {
+    return this.#receive(conversation, message, options, undefined)
+  }
+
+  #receive(conversation: ConversationId, message: MessageId, { to, keep = true }: { to?: string; keep?: boolean }, automatic: AccountUri | undefined): FileTransfer {
     const id = `${conversation}/${message}`
     const known = this.#jobs.get(id)
     const view = new Received(conversation, message, (self, keep) => this.#cancel(id, self, keep))
     if (this.#tasks.signal.aborted) view.reject(this.#tasks.signal.reason)
     else if (!known && this.#jobs.size >= MAX_WANTED) view.reject(limitError('files that are wanted', this.#jobs.size + 1, MAX_WANTED))
     else {
-      const job: Job = known ?? { conversation, message, views: new Set(), receiving: undefined, to: [], keep: false, cancelled: false }
+      const job: Job = known ?? { conversation, message, views: new Set(), receiving: undefined, to: [], keep: false, cancelled: false, automatic }
       this.#jobs.set(id, job)
       job.views.add(view)
+      job.automatic = automatic && job.automatic
       job.keep ||= keep
       if (to !== undefined && !job.to.includes(to)) job.to.push(to)
       this.#tasks.run('a wanted file', () => this.#bring(id, job, view, to))
@@ -215,7 +225,7 @@ export class FileTransfers implements Transfers {
 
   #receivingEnv() {
     const { clock, logger, connections, identity } = this.#env
-    return { clock, logger, connections, store: this.#store, slots: this.#slots, tasks: this.#tasks, ownDevice: identity.deviceId, devices: (file: Announced, signal: AbortSignal) => this.#devicesOf(file, signal) }
+    return { clock, logger, connections, store: this.#store, slots: this.#slots, tasks: this.#tasks, ownDevice: identity.deviceId, devices: (file: Announced, signal: AbortSignal) => this.#devicesOf(file, signal), mayAsk: (device: DeviceId) => this.#asked.tryTake(device, clock.now()) }
   }
 
   /** The device that announced it, those we have a link with, then all that are announced: of the author, of ours, of everybody who is in. */
@@ -249,7 +259,15 @@ export class FileTransfers implements Transfers {
     if (deleted !== undefined) return this.#tasks.run('a deleted file', () => this.#delete(conversation, deleted as MessageId, entry.author))
     if (!own) for (const job of this.#jobs.values()) if (job.conversation === conversation) job.receiving?.encouraged(entry.device, entry.author) // whoever writes is there
     const file = own ? undefined : fileAnnouncementOf(entry)
-    if (file && file.sizeBytes <= this.#policy.autoBytes && file.sizeBytes <= this.#policy.maxBytes && this.#jobs.size < MAX_WANTED) this.receive(conversation, id)
+    if (!file || file.sizeBytes > this.#policy.autoBytes || file.sizeBytes > this.#policy.maxBytes) return
+    if (this.#mayCome(entry.author)) this.#receive(conversation, id, {}, entry.author)
+    else this.#env.logger.warn({ conversation, message: id, from: entry.author }, 'a file does not come by itself: too many are awaited')
+  }
+
+  /** Announcing costs next to nothing: what nobody asked for leaves room for others' files, and for what programs ask for. */
+  #mayCome(author: AccountUri): boolean {
+    const automatic = [...this.#jobs.values()].flatMap((job) => job.automatic ?? [])
+    return automatic.length < MAX_AUTOMATIC && automatic.filter((other) => other === author).length < MAX_AUTOMATIC_PER_ACCOUNT
   }
 
   async #delete(conversation: ConversationId, message: MessageId, author: AccountUri): Promise<void> {

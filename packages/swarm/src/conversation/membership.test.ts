@@ -6,6 +6,7 @@ import { testIdentity } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { alice, all, bob, carol, clock, crypto, exchange, person } from '../../test/harness.ts'
 import { receivedPack } from '../../test/received.ts'
+import { MAX_INVITED_AT_ONCE } from '../defaults.ts'
 import { editTree, readFile } from '../repo/edit-tree.ts'
 import { type GitObject, objectId, type Oid } from '../repo/object.ts'
 import { paths } from '../repo/tree-paths.ts'
@@ -120,4 +121,12 @@ it('a plan that refuses leaves nothing of those before it', async () => {
   })
   await expect(refused).rejects.toThrow('no')
   expect([group.head, group.members.length]).toEqual([group.id, 1])
+})
+
+it('an invitation beyond what may wait at a time is not written', async () => {
+  const waiting = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`invited/a${i.toString(16).padStart(39, '0')}`, '']))
+  const room = await grounds({ ...admins(alice), ...waiting(MAX_INVITED_AT_ONCE - 1) })
+  expect(await room.write(alice, adding(bob.accountId))).toEqual(['add', [paths.invited(bob.accountId)]])
+  await expect(room.write(alice, adding(carol.accountId))).rejects.toMatchObject({ code: 'ERR_LIMIT', details: { got: MAX_INVITED_AT_ONCE + 1, allowed: MAX_INVITED_AT_ONCE } })
+  expect(await room.write(alice, adding(bob.accountId))).toBeUndefined() // who is invited is
 })

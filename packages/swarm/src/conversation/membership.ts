@@ -1,8 +1,9 @@
 // Commits about who is in a conversation and what it is called, planned on the tree that they will build on: join, add, votes and what they
 // come to, leaving, profile. Pure but for reading. docs/protocol/04 §2.1, §2.2, §5.4, §5.5, B.5. Proof: conversation/membership.test.ts.
-import { JamiError } from '@jamikit/core/base'
+import { JamiError, limitError } from '@jamikit/core/base'
 import { equalBytes } from '@jamikit/core/codec'
 import type { AccountUri } from '@jamikit/core/contracts'
+import { MAX_INVITED_AT_ONCE } from '../defaults.ts'
 import type { CommitBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
 import { decodeTree, type GitObject, objectId, type Oid, TREE_MODE } from '../repo/object.ts'
@@ -80,6 +81,8 @@ export function adding(uri: AccountUri): Plan {
     if (!(await isThere(ground, paths.admin(me), paths.member(me)))) throw new JamiError('ERR_NOT_MEMBER', 'we are not a member any more')
     if (await isThere(ground, paths.banned('members', uri), paths.banned('admins', uri), paths.banned('invited', uri))) throw new JamiError('ERR_NOT_ADMIN', `${uri} was banned meanwhile`)
     if (await isThere(ground, paths.invited(uri), paths.member(uri), paths.admin(uri))) return undefined
+    const waiting = (await namesIn(ground, 'invited')).length
+    if (waiting >= MAX_INVITED_AT_ONCE) throw limitError('people who are invited and have not answered', waiting + 1, MAX_INVITED_AT_ONCE)
     return added(uri)
   }
 }

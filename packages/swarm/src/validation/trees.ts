@@ -6,6 +6,8 @@ import { BLOB_MODE, decodeTree, type Oid, repoInvalid, TREE_MODE, type TreeEntry
 import type { ObjectReader } from '../repo/types.ts'
 import { MAX_TREE_DEPTH } from '../defaults.ts'
 
+/** Entries of opened trees that are compared for one unit of a budget. */
+const COMPARED_PER_UNIT = 8
 /** Decoded entries kept, all trees together. */
 const CACHED_ENTRIES = 50_000
 
@@ -106,6 +108,13 @@ export class Trees {
     return entries.filter(({ mode }) => mode === BLOB_MODE).map(({ name }) => name)
   }
 
+  /** How many entries a directory at the top has. */
+  async size(root: Oid, directory: string, budget: Budget): Promise<number> {
+    this.#count(1, budget)
+    const entry = (await this.#tree(root, budget)).byName.get(directory)
+    return entry?.mode === TREE_MODE ? (await this.#tree(entry.oid, budget)).entries.length : 0
+  }
+
   /**
    * Files that differ, by path. Directories that are the same are not opened.
    * @throws ERR_REPO_INVALID for empty directories and missing or wrong objects, ERR_LIMIT
@@ -122,18 +131,28 @@ export class Trees {
     const from = before === undefined ? undefined : await this.#tree(before, budget)
     const now = after === undefined ? undefined : await this.#tree(after, budget)
     if (now && now.entries.length === 0 && depth > 1) throw repoInvalid(`tree: the directory ${prefix} is empty`)
-    for (const name of new Set([...(from?.byName.keys() ?? []), ...(now?.byName.keys() ?? [])])) {
-      const [was, is] = [from?.byName.get(name), now?.byName.get(name)]
+    const one = async (name: string, was: TreeEntry | undefined, is: TreeEntry | undefined): Promise<void> => {
       this.#count(1, budget)
-      const turn = this.#slices.spend(1)
-      if (turn) await turn
-      if (was?.oid === is?.oid && was?.mode === is?.mode) continue
       const file = (entry: TreeEntry | undefined) => (entry?.mode === BLOB_MODE ? entry.oid : undefined)
       const directory = (entry: TreeEntry | undefined) => (entry?.mode === TREE_MODE ? entry.oid : undefined)
       const [old, next] = [file(was), file(is)]
       if (next !== undefined) await this.#require(next)
       if (old !== undefined || next !== undefined) out.push({ path: `${prefix}${name}`, before: old, after: next })
       if (directory(was) !== undefined || directory(is) !== undefined) await this.#diff(directory(was), directory(is), `${prefix}${name}/`, depth + 1, budget, out)
+    }
+    // opening a tree counted its entries: comparing them costs a small part of that
+    this.#count(Math.ceil(((from?.entries.length ?? 0) + (now?.entries.length ?? 0)) / COMPARED_PER_UNIT), budget)
+    for (const was of from?.entries ?? []) {
+      const turn = this.#slices.spend(1)
+      if (turn) await turn
+      const is = now?.byName.get(was.name)
+      if (was.oid !== is?.oid || was.mode !== is.mode) await one(was.name, was, is)
+    }
+    for (const is of now?.entries ?? []) {
+      if (from?.byName.has(is.name)) continue
+      const turn = this.#slices.spend(1)
+      if (turn) await turn
+      await one(is.name, undefined, is)
     }
   }
 

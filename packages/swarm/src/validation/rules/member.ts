@@ -1,5 +1,6 @@
 // Member events of persons about places of their own: add, join, remove (leaving). docs/protocol/04 §3.5.2–3.5.4, trap S4.
 // Proof: validation/rules.test.ts, validation/group-refusals.test.ts.
+import { MAX_INVITED_AT_ONCE } from '../../defaults.ts'
 import { repoInvalid } from '../../repo/object.ts'
 import { isAccountUri, paths } from '../../repo/tree-paths.ts'
 import { issuerOf, MAX_CERTIFICATE_FILE, readCertificate } from '../author.ts'
@@ -23,6 +24,8 @@ export async function addRule(ctx: RuleContext): Promise<void> {
   if (ctx.changes.length === 0) throw repoInvalid('add: nothing is added')
   await onlyChanges(ctx, 'add', [ownDevice(ctx), { path: invited, kinds: ['added', 'replaced'], check: mustBeEmpty }])
   if (!(await hasFile(ctx, ctx.after, invited))) throw repoInvalid('add: no invitation')
+  const waiting = await ctx.trees.size(ctx.after, 'invited', ctx.budget) // each costs everybody who clones, at every commit about members
+  if (waiting > MAX_INVITED_AT_ONCE) throw repoInvalid(`add: got ${waiting} people who are invited, allowed ${MAX_INVITED_AT_ONCE}`, { got: waiting, allowed: MAX_INVITED_AT_ONCE })
   for (const kind of ['members', 'admins', 'invited'] as const) if (await hasFile(ctx, ctx.before, paths.banned(kind, uri))) throw repoInvalid('add: of a banned member')
 }
 
