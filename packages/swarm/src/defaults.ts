@@ -147,7 +147,7 @@ export const MAX_AVATAR_BYTES = 64 << 10
 export const MAX_PREFERENCES = 100
 export const MAX_PREFERENCE_NAME = 100
 export const MAX_PREFERENCE_VALUE = 1_000
-/** Members that a commit is announced to, those with a link first: whoever has it tells those with links to it. */
+/** Devices with a link that a commit is announced to beside those of the routing table: whoever has it tells those it is connected to. */
 export const MAX_ANNOUNCED = 64
 /** After a leave was fetched, the session is let end before everything is erased, ms. */
 export const LEFT_GRACE_MS = 1_000

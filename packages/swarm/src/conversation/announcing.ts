@@ -12,7 +12,7 @@ import type { Statuses } from './statuses.ts'
 /** Types that say nothing of what their author has seen: devices write them by themselves. */
 const UNATTENDED: ReadonlySet<string> = new Set(['merge', 'member', 'initial', 'device'])
 
-export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'> {
+export interface AnnouncingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly tasks: Tasks
   readonly identity: DeviceIdentity
   readonly messages: PeerMessages
@@ -44,8 +44,7 @@ export class Announcing {
 
   /** Devices of others that hear of what we fetch. */
   told(conversation: Conversation): DeviceId[] {
-    if (conversation.mode !== 0) return this.#env.targets(conversation, { members: [], isAuthor: false }).devices.map(({ device }) => device)
-    return [...this.#linked(conversation)]
+    return conversation.mode === 0 ? [...this.#linked(conversation)] : [...this.#connected(conversation)]
   }
 
   /** A small message to those with a link. */
@@ -69,38 +68,35 @@ export class Announcing {
   }
 
   /**
-   * Our own news: to members with a link, then to others until MAX_ANNOUNCED are told, chosen by chance. Queued for whoever is not there; the
-   * newest replaces what waits. Whoever fetches tells those with links to it, and gets everything when links come up.
+   * Our own news. In a 1:1 to the other person, in a group to whoever is connected and to two members more who are not. Queued for whoever is
+   * not there; the newest replaces what waits. Whoever fetches tells those it is connected to, and gets everything when links come up.
    */
   announce(conversation: Conversation): void {
-    const { messages, random, logger } = this.#env
-    if (conversation.mode !== 0) return this.#toRouted(conversation, () => false, true)
-    const linked: AccountUri[] = []
-    const others: AccountUri[] = []
-    for (const uri of this.others(conversation)) (messages.connectedDevices(uri).length > 0 ? linked : others).push(uri)
-    while (others.length > Math.max(0, MAX_ANNOUNCED - linked.length)) others.splice(random.below(others.length), 1)
-    const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
-    for (const uri of [...linked, ...others])
-      void messages.send(uri, { mime: MIME.commit, body: this.#notice(conversation) }, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+    this.#send(conversation, conversation.mode === 0 ? this.others(conversation) : [...this.#connected(conversation), ...this.#env.targets(conversation, { members: this.others(conversation), isAuthor: true }).accounts])
   }
 
-  /** In a group: devices that the routing table is connected to, and mobile ones that are ours to wake; of our own news, two members more who have none among them. */
-  #toRouted(conversation: Conversation, knows: (device: DeviceId) => boolean, isAuthor: boolean): void {
-    const { messages, logger, targets } = this.#env
-    const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], isAuthor })
+  #send(conversation: Conversation, to: Iterable<AccountUri | DeviceId>): void {
+    const { messages, logger } = this.#env
     const message = { mime: MIME.commit, body: this.#notice(conversation) }
     const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
-    const routed = new Set(devices.map(({ device }) => device))
-    // whoever has just joined is in no table yet, and its inviter has a link to it
-    const linked = isAuthor ? this.others(conversation).flatMap((uri) => [...messages.connectedDevices(uri)]).filter((device) => !routed.has(device)).slice(0, MAX_ANNOUNCED) : []
-    for (const to of [...[...routed].filter((device) => !knows(device)), ...linked, ...accounts])
-      void messages.send(to, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+    for (const target of to) void messages.send(target, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
+  /**
+   * Devices of a group that the routing table is connected to, mobile ones that are ours to wake, and members' devices with a link of ours:
+   * whoever has just joined, or whose ban was just taken back, is in no table yet.
+   */
+  #connected(conversation: Conversation): Set<DeviceId> {
+    const out = new Set(this.#env.targets(conversation, { members: [], isAuthor: false }).devices.map(({ device }) => device))
+    let linked = 0
+    for (const device of this.#linked(conversation)) if (!out.has(device) && linked++ < MAX_ANNOUNCED) out.add(device)
+    return out
   }
 
   /** What we fetched or merged, and have: to the devices that do not know. Whoever is not there gets everything when a link comes up. */
   tell(conversation: Conversation, knows: (device: DeviceId) => boolean): void {
+    if (conversation.mode !== 0) return this.#send(conversation, [...this.#connected(conversation)].filter((device) => !knows(device)))
     const { messages, logger } = this.#env
-    if (conversation.mode !== 0) return this.#toRouted(conversation, knows, false)
     const body = this.#notice(conversation)
     for (const device of this.#linked(conversation))
       if (!knows(device)) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))

@@ -134,7 +134,7 @@ export class SwarmConversations implements Conversations {
       withMember: (account) => [...registry.of(account)].map(({ id }) => id),
     })
     this.#announcing = new Announcing({
-      clock, random, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
+      clock, logger, tasks, identity, messages: env.messages, registry, statuses: this.#statuses, onProblem,
       targets: (conversation, options) => this.#routing.noticeTargets(conversation.id, options),
       onChange: (conversation) => {
         this.#views.changed(conversation)
