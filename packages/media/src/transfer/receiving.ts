@@ -4,7 +4,7 @@ import { deferred, JamiError, LinkedSignal, Slices, Source, type Tasks } from '@
 import { toHex } from '@jamikit/core/codec'
 import type { AccountUri, Channel, Clock, ConnectionManager, DeviceId, Logger, Timer } from '@jamikit/core/contracts'
 import { sha3_512Stream } from '@jamikit/core/crypto'
-import { BLOCK_BYTES, BULK_BYTES, FLUSH_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
+import { BLOCK_BYTES, BULK_BYTES, CHUNK_COST_BYTES, FLUSH_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
 import { Download, type DownloadEffect, type Refusal } from './download.ts'
 import { Progress } from './progress.ts'
 import { requestName } from './request.ts'
@@ -399,7 +399,7 @@ export class Receiving {
     this.#do(engine.bytes(device, bytes.length, clock.now()))
     this.progress.moved(bytes.length, engine.have)
     this.#news.emit('more')
-    const pause = this.#slices.spend(bytes.length)
+    const pause = this.#slices.spend(Math.max(bytes.length, CHUNK_COST_BYTES))
     if (pause) await pause
     return true
   }
