@@ -5,6 +5,8 @@ export const MESSAGE_BYTES = 65_535
 export const BLOCK_BYTES = 4 * 65_535
 /** Bytes hashed between two turns of the event loop: about 5 ms. */
 export const HASH_SLICE_BYTES = 1 << 20
+/** What a piece that comes counts for at least, as so many hashed bytes: a peer may send one byte at a time. */
+export const CHUNK_COST_BYTES = 16 << 10
 /** What has come is made durable after so many bytes. */
 export const FLUSH_BYTES = 16 << 20
 /** From here on a transfer may take a link of its own: below, making one takes longer than the file, bytes. */

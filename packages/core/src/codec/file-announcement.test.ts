@@ -38,6 +38,7 @@ describe('names of files that peers chose', () => {
   it.each([
     ['../../etc/passwd', 'passwd'], ['..\\..\\x.exe', 'x.exe'], ['/', 'file'], ['..', 'file'], ['', 'file'], ['a\0b\n.txt', 'ab.txt'], ['\u202egnp.exe', 'gnp.exe'], ['.bashrc', 'bashrc'], ['a.txt. . ', 'a.txt'],
     ['CON', 'file-CON'], ['nul.txt', 'file-nul.txt'], ['C:secret', 'Csecret'], ['grüße.pdf', 'grüße.pdf'], ['x'.repeat(500), 'x'.repeat(240)], [`${'ü'.repeat(500)}.pdf`, `${'ü'.repeat(118)}.pdf`],
+    ['a\u2028b\u2029c.txt', 'abc.txt'], ['\u061c\u200b', 'file'],
   ])('SWM-S8 %j is shown as the plain name %j', (displayName, name) => expect(plainName(displayName)).toBe(name))
 
   it.each([['a.PDF', '.pdf'], ['../x', ''], ['a./b', ''], ['a.p df', ''], ['a.12345678', ''], ['a.\0', '']])('SWM-S8 a name of ours for %j takes the extension %j of it, and nothing else', (displayName, end) =>

@@ -52,7 +52,7 @@ export function fileIdOf(message: string, { displayName, tid }: Pick<FileAnnounc
 export function plainName(displayName: string): string {
   const last = displayName.split(/[/\\]/).pop() ?? ''
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go
-  const clean = last.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff<>:"|?*]/g, '').replace(/^[.\s]+|[.\s]+$/g, '')
+  const clean = last.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff<>:"|?*]/g, '').replace(/^[.\s]+|[.\s]+$/g, '')
   const cut = cutName(clean)
   return cut === '' || /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(cut) ? `file${cut === '' ? '' : `-${cut}`}` : cut
 }

@@ -48,6 +48,26 @@ describe('a holder that alone is there', () => {
     expect(transfer.progress().doneBytes).toBeLessThanOrEqual(bytes.length)
   })
 
+  it('gives it byte by byte: other work of the process goes on meanwhile', async () => {
+    const small = bytes.subarray(0, 10_000)
+    const { message } = w.announce(alice, small)
+    const channel = { async *[Symbol.asyncIterator]() { for (let i = 0; i < small.length; i++) yield small.subarray(i, i + 1) }, abort: () => {}, closed: new Promise(() => {}) }
+    const connections = b.connections
+    const original = connections.openChannel.bind(connections)
+    connections.openChannel = async () => channel as never
+    let turns = 0
+    let running = true
+    const count = () => {
+      turns++
+      if (running) setImmediate(count)
+    }
+    setImmediate(count)
+    await b.transfers.receive(w.conversation, message).done
+    running = false
+    connections.openChannel = original
+    expect(turns).toBeGreaterThan(100)
+  })
+
   it('gives the file and goes on: the file is taken', async () => {
     const { message } = w.announce(alice, bytes)
     await w.holder(alice, (channel) => give(channel, new Uint8Array(Buffer.concat([bytes, new Uint8Array(100_000)]))))

@@ -2,7 +2,7 @@
 // stored. docs/protocol/04 §7.2. Proof: transfer/receiving.test.ts (hostile holders, failing storage), transfer/transfers.test.ts.
 import { deferred, JamiError, LinkedSignal, Slices, Source, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, Channel, Clock, ConnectionManager, DeviceId, Logger, Timer } from '@jamikit/core/contracts'
-import { BULK_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
+import { BULK_BYTES, CHUNK_COST_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
 import { Download, type DownloadEffect, type Refusal } from './download.ts'
 import { PartWriter } from './part-writer.ts'
 import { Progress } from './progress.ts'
@@ -338,7 +338,7 @@ export class Receiving {
     this.#do(engine.bytes(device, bytes.length, clock.now()))
     this.progress.moved(bytes.length, engine.have)
     this.#news.emit('more')
-    const pause = this.#slices.spend(bytes.length)
+    const pause = this.#slices.spend(Math.max(bytes.length, CHUNK_COST_BYTES))
     if (pause) await pause
     return true
   }

@@ -71,11 +71,17 @@ export function parseProfile(bytes: Uint8Array): ProfileCard {
       const value = text.slice(colon + 1, end)
       const avatar = field === 'avatar' && (found >= 0 || whole) ? picture(value) : undefined
       if (avatar) out.avatar = avatar
-      else if (field !== 'avatar' && value !== '') out[field] = cutText(value, LENGTHS[field] ?? 0)
+      else if (field !== 'avatar' && value !== '') out[field] = cutText(shown(value, LENGTHS[field] ?? 0), LENGTHS[field] ?? 0)
     }
     at = end + 1
   }
   return out
+}
+
+/** As one line: what terminals and logs would take for commands, or for another line, becomes a space. */
+function shown(value: string, max: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
+  return value.slice(0, 2 * max).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, ' ')
 }
 
 function picture(value: string): Uint8Array | undefined {
