@@ -49,16 +49,18 @@ export const stormScenario: Scenario = {
     await stage.step('all are contacts of Kim', async () => {
       for (const other of [...ours.slice(1), dana, dirk]) await befriend(kim, other)
     }, { timeoutMs: 120_000 })
+    const took: number[] = []
     for (const count of [5, 8]) {
       const sides = ours.slice(0, count)
       const conversation = await stage.step(`a group of ${count}`, () => grouped(kim, sides.slice(1)))
-      await stage.step(`SWM-21 ${count} write ${TEXTS} texts each, at once: one head within ${CONVERGED_MS} ms, nothing lost`, async () => {
-        const ms = await storm(stage, sides, conversation, 40_000)
-        must(ms <= CONVERGED_MS, `it took ${ms} ms`)
+      await stage.step(`SWM-21 ${count} write ${TEXTS} texts each, at once: one head, nothing lost`, async () => {
+        took.push(await storm(stage, sides, conversation, 40_000))
       })
     }
     const mixed: Side[] = [kim, kai, kay, dana, dirk]
     const conversation = await stage.step('a group of three of ours and two daemons', () => grouped(kim, mixed.slice(1)))
     await stage.step(`SWM-21 all five write ${TEXTS} texts each, at once: one head, nothing lost`, () => storm(stage, mixed, conversation, 60_000), { timeoutMs: 90_000 })
+    // judged last: on a crowded machine this is what fails, and the rest has been seen
+    await stage.step(`nodes of ours alone were of one mind within ${CONVERGED_MS} ms`, async () => must(took.every((ms) => ms <= CONVERGED_MS), `it took ${took.join(' and ')} ms`))
   },
 }
