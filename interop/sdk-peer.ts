@@ -177,6 +177,9 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   decline: (from: string) => theAccount().contacts.requests().find((candidate) => candidate.from.uri === from)?.decline(),
   removeContact: (uri: string, ban: boolean) => theAccount().contacts.remove(uri, { ban }),
   contacts: () => theAccount().contacts.list(),
+  openRequests: () => theAccount().contacts.requests().map(({ from }) => from.uri),
+  /** The 1:1 that a contact leads to; empty when it is no contact. */
+  linkedWith: async (uri: string) => (theAccount().contacts.list().some((contact) => contact.uri === uri) ? (await theAccount().conversations.with(uri)).id : ''),
   conversationWith: async (uri: string) => (await theAccount().conversations.with(uri)).id,
   send: async (conversation: string, text: string) => (await conversationOf(conversation).send(text)).id,
   /** Texts `<prefix><n>`, one after another; milliseconds. */

@@ -1,5 +1,6 @@
 // npm run demo: the whole of Jami between two nodes on this machine, offline, with nobody else involved. An isolated DHT, two
-// new accounts, a contact request, messages both ways. Ends by itself.
+// new accounts, a contact request, messages both ways, a group, a file. Ends by itself.
+import { createHash, randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type Account, createJamiNode, isolated, type JamiNode } from 'jamikit'
@@ -53,6 +54,29 @@ async function demo(): Promise<void> {
     await Promise.all(heard)
     await Promise.all([hello, answer].map((message) => message.delivered({ timeoutMs: 20_000 })))
     tell('', `both messages are delivered`)
+
+    const invited = bob.once('invite', { timeoutMs: 20_000 })
+    const inside = alice.once('member', { timeoutMs: 20_000, filter: (event) => event.uri === bob.uri && event.action === 'joined' })
+    const group = await alice.conversations.create({ title: 'The plan', members: [bob.uri] })
+    tell('Alice', `makes the group "${group.title}" and invites Bob`)
+    await (await invited).accept({ timeoutMs: 20_000 })
+    await inside
+    const answered = bob.once('message', { timeoutMs: 20_000, filter: (message) => message.type === 'text' })
+    await group.send('Who brings the cake?')
+    const reacted = alice.once('reaction', { timeoutMs: 20_000 })
+    await (await answered).react('🍰')
+    tell('Alice', `sees that Bob has answered with ${(await reacted).emoji}`)
+
+    const announced = bob.once('message', { timeoutMs: 20_000, filter: (message) => message.type === 'file' })
+    const bytes = randomBytes(4 << 20)
+    await group.sendFile(bytes, { name: 'cake.jpg' })
+    tell('Alice', 'sends a file of 4 MiB')
+    const file = await announced
+    if (file.type !== 'file') throw new Error(`got a message of type ${file.type}, expected a file`)
+    const hash = createHash('sha256')
+    for await (const piece of file.download(undefined, { timeoutMs: 20_000 }).readable) hash.update(piece)
+    if (hash.digest('hex') !== createHash('sha256').update(bytes).digest('hex')) throw new Error('the file is not what was sent')
+    tell('Bob', `has ${file.name}, byte for byte, over a channel of its own`)
   } finally {
     await Promise.all([first.close(), second.close()])
   }

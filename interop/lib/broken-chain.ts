@@ -7,7 +7,7 @@ import { issueDeviceCertificate } from '@jamikit/core/identity'
 import { nodeRandom, systemClock } from '../../packages/core/src/io/index.ts'
 
 /** Takes no turn of the event loop: no link can be made with the honest chain before. */
-async function forge(chain: CertificateChain): Promise<CertificateChain> {
+export async function forgeChain(chain: CertificateChain): Promise<CertificateChain> {
   const [device, account, ...issuers] = chain
   if (account === undefined) throw new Error('chain without an account')
   const other = privateKeyFromPem(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'pem', type: 'pkcs8' }).toString())
@@ -21,7 +21,7 @@ async function forge(chain: CertificateChain): Promise<CertificateChain> {
 export function withBrokenChain(connections: ConnectionsModule): ConnectionsModule {
   return (env) => {
     let shown = env.identity.chain
-    void forge(shown).then((forged) => {
+    void forgeChain(shown).then((forged) => {
       shown = forged
     })
     return connections({

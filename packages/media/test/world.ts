@@ -92,6 +92,11 @@ export function world() {
         members: (id) => (exists && id === conversation ? [...roles].map(([uri, role]) => ({ uri, role })) : []),
         roleOf: (id, account) => (exists && id === conversation ? roles.get(account) : undefined),
         entry: async (_, message) => entries.get(message),
+        message: async (_, message) => {
+          const entry = entries.get(message)
+          const taken = [...entries.values()].some(({ author, fields }) => fields.edit === message && fields.tid === '' && author === entry?.author)
+          return entry && { entry, fields: entry.fields, deleted: taken, editions: [], editedMs: undefined, reactions: [] }
+        },
         append: async (_, { type, fields }, { key } = {}) => {
           if (said.fails) throw said.fails
           const known = key === undefined ? undefined : keys.get(key)

@@ -87,8 +87,37 @@ export const CLONE_RETRY_FIRST_MS = 5_000
 export const CLONE_RETRY_MAX_MS = 12 * 3_600_000
 /** Clones that fail validation before we give up until the next start. */
 export const MAX_VALIDATION_FAILURES = 3
-/** A merge waits up to this before it is written, in case the other side merges first, ms. */
-export const MERGE_JITTER_MS = 250
+/** A fetch that has to be done again with other bounds waits up to this, ms. */
+export const FETCH_JITTER_MS = 250
+/** Merging what people see (all within half a second), ms: the first device waits this long, doubled with each merge in a row; the others a step more, spread. */
+export const MERGE_FIRST_MS = 50
+export const MERGE_FIRST_MAX_MS = 150
+export const MERGE_STEP_MS = 350
+export const MERGE_SPREAD_MS = 100
+/** Where fetches are slow, that step is so many of them, up to this, ms. */
+export const FETCHES_OF_A_STEP = 5
+export const MERGE_STEP_MAX_MS = 3_000
+/** Merges do not follow each other any more after this, ms. */
+export const MERGE_CALM_MS = 2_000
+/** What comes of merges in one go is told together within this, ms. */
+export const MERGE_BURST_MS = 100
+/** Merging merges, which show nothing: the first wait, doubled with each own one in a row, the longest, and after which everything begins anew, ms. */
+export const QUIET_MERGE_MS = 300
+export const QUIET_MERGE_MAX_MS = 30_000
+export const QUIET_CALM_MS = 60_000
+/** Telling of merges of others: the first wait, doubled each time in a row, the longest, ms. */
+export const QUIET_TELL_MS = 300
+export const QUIET_TELL_MAX_MS = 5_000
+/** After a merge, a notice of what is here means that its sender may be ahead, for this long; notices of just before count too, ms. */
+export const UNREST_MS = 30_000
+export const HINT_MEMORY_MS = 5_000
+/** When to look at the head of a device that may be ahead: after a hint, then again while it is behind us or has what we have not, ms. */
+export const LOOKS_MS = [400, 1_000, 3_000, 9_000] as const
+/** Between two looks at one device that nobody else asked for: the shortest, and the longest when they find nothing, ms. */
+export const LOOK_GAP_MS = 1_000
+export const LOOK_GAP_MAX_MS = 8_000
+/** Devices of a conversation of which it is remembered where they are. */
+export const MAX_CONVERGING_DEVICES = 256
 export const MAX_CONVERSATIONS = 10_000
 /** One-to-one conversations that a single contact can bring us to, by requests or invitations; groups are joined by people. */
 export const MAX_WITH_ONE_PEER = 16
@@ -107,8 +136,9 @@ export const STALE_INVITATION_MS = 30 * 86_400_000
 export const INVITED_AHEAD_MS = 300_000
 /** Bytes of an invitation: what one small message holds. A picture that does not fit is left out. */
 export const MAX_INVITATION_BYTES = 64_000
-/** The same invitation goes to the same device again after this, ms. */
+/** The same invitation goes to the same device again after this when it asks, and when it only appears, ms. */
 export const INVITE_AGAIN_MS = 60_000
+export const INVITE_APPEARED_MS = 3_600_000
 /** Devices (with a conversation) that were invited lately. */
 export const MAX_LATELY_INVITED = 4_096
 /** A picture of a conversation, bytes: we write no larger one. */
@@ -125,6 +155,8 @@ export const LEFT_GRACE_MS = 1_000
 export const MAX_TOLD_PROBLEMS = 1_024
 /** Git channels that one device may open for one conversation. */
 export const MAX_SERVED_CHANNELS = 4
+/** How often one device may send us to another one with its notices: a burst, then a rate, well below what a device serves (300 sessions a minute). */
+export const ELSEWHERE_RATE = { burst: 32, perSecond: 0.5 } as const
 /** Asking for an invitation, per peer and conversation, ms. */
 export const ASK_INVITE_MS = 60_000
 /** Typing ends by itself, ms. */
@@ -138,6 +170,8 @@ export const MAX_FETCHED_COMMITS = 250_000
 /** Tree entries that validation looks at, directories included: for one commit, for one fetch. */
 export const MAX_ENTRIES_PER_COMMIT = 50_000
 export const MAX_ENTRIES_PER_FETCH = 5_000_000
+/** Commits that are looked at for what the merges of one fetch build on. */
+export const MAX_MERGE_WALK = 1_000_000
 /** Commits whose signatures are verified at the same time. */
 export const VALIDATIONS_AT_ONCE = 8
 /** Characters of a text that programs get; longer ones are cut and marked. We send no longer ones. */
@@ -155,8 +189,9 @@ export const MAX_MERGE_BASES = 16
 export const MAX_JOINTS = 1_024
 /** A fetch that our own disk kept from being stored is tried again at least this often while the peer is connected, ms. */
 export const STORAGE_RETRY_MAX_MS = 60_000
-/** A peer that had more than we has merged after this, ms. */
+/** A peer that had more than we has merged after this, ms, if it is not busy; at most so long after it fetched. */
 export const MERGED_BY_PEER_MS = 300
+export const MERGING_MS = 3_000
 /** Conversations whose answers to fetches are kept. */
 export const MAX_ANSWER_CACHES = 64
 /** Objects that were read lately, of all conversations of an account. */

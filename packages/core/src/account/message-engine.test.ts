@@ -25,8 +25,8 @@ class Lab {
   readonly members = new Set<AccountUri>()
   readonly #people: { stop(): Promise<void> }[] = []
 
-  async come(identity: DeviceIdentity) {
-    const manager = this.network.manager({ identity, policy: { allowsLink: () => true } })
+  async come(identity: DeviceIdentity, allowsLink: () => boolean = () => true) {
+    const manager = this.network.manager({ identity, policy: { allowsLink } })
     const counts: [AccountUri, number][] = []
     const got: PeerMessage[] = []
     const announced = this.announced
@@ -157,6 +157,30 @@ describe('sending', () => {
     a.engine.connect(bob.accountId)
     await lab.clock.advance(1000)
     expect(sent.now).toBe(false)
+    expect(await lab.end()).toEqual([])
+  })
+
+  it('does not ask whom the policy refuses with every message; what waits goes out when it may and the peer appears', async () => {
+    const lab = new Lab()
+    let asked = 0
+    let allowed = false
+    const a = await lab.come(alice, () => {
+      asked++
+      return allowed
+    })
+    const b = await lab.come(bob)
+    const sent: { now: boolean | undefined }[] = []
+    for (let i = 0; i < 600; i++) { // for two minutes, the newest in the place of the one before
+      sent.push(lab.watch(a.engine.send(bob.accountId, text(`${i}`), { replaces: 'news' })))
+      await lab.clock.advance(200)
+    }
+    expect(asked).toBeGreaterThan(3)
+    expect(asked).toBeLessThan(10)
+    expect(sent.at(-1)?.now).toBeUndefined()
+    allowed = true
+    a.engine.peerAppeared(bob.accountId, bob.deviceId)
+    await lab.clock.advance(1000)
+    expect(b.got.map(({ body }) => body)).toEqual(['599'])
     expect(await lab.end()).toEqual([])
   })
 

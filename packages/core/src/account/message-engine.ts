@@ -34,6 +34,8 @@ const MAX_TARGETS = 10_000
 const MAX_TRIES = 20
 const MAX_CHANNELS_PER_DEVICE = 4
 const CONNECT_TIMEOUT_MS = 60_000
+/** Whoever refuses links (or whom our policy refuses) is not asked again with the next message: after this, doubled each time, ms, or when it appears. */
+export const REFUSED_MS = { first: 2_000, max: 60_000 } as const
 
 export interface MessageEngineEnv {
   readonly clock: Clock
@@ -63,6 +65,7 @@ export class MessageEngine implements PeerMessages, Service {
   readonly #accounts = new Map<DeviceId, AccountUri>() // as links and announcements told; bounded by MAX_REMEMBERED, oldest out
   readonly #channels = new Map<DeviceId, Set<Channel>>() // bounded by the links and MAX_CHANNELS_PER_DEVICE
   readonly #connecting = new Set<AccountUri | DeviceId>() // bounded by MAX_TARGETS
+  readonly #refusals = new Map<Target, { waitMs: number; untilMs: number }>() // bounded by MAX_REMEMBERED
   #unhandle: (() => void) | undefined
 
   constructor(env: MessageEngineEnv) {
@@ -136,16 +139,17 @@ export class MessageEngine implements PeerMessages, Service {
 
   /** Opens a message channel to a device, or to all announced devices of an account, unless one is open or on its way. */
   connect(to: AccountUri | DeviceId, connType = ''): void {
-    if (this.#connecting.has(to) || this.#connecting.size >= MAX_TARGETS) return
+    if (this.#connecting.has(to) || this.#connecting.size >= MAX_TARGETS || this.#env.clock.now() < (this.#refusals.get(to)?.untilMs ?? 0)) return
     this.#connecting.add(to)
     this.#tasks.run(`message channel to ${to}`, async (signal) => {
       try {
-        if (to.length === 64) await this.#open(to as DeviceId, connType, signal)
+        const opening: Promise<boolean>[] = []
+        if (to.length === 64) opening.push(this.#open(to as DeviceId, connType, signal))
         else {
-          const opening: Promise<void>[] = []
           for await (const device of this.#env.directory.devicesOf(to as AccountUri, { signal })) opening.push(this.#open(device, connType, signal))
-          await Promise.all(opening)
         }
+        const refused = await Promise.all(opening)
+        if (refused.length > 0 && !refused.includes(false)) this.#refused(to)
       } catch (error) {
         this.#env.logger.debug({ to, err: JamiError.from(error) }, 'no message channel')
       } finally {
@@ -158,18 +162,27 @@ export class MessageEngine implements PeerMessages, Service {
   /** The peer was seen on the DHT: try what waits for it. */
   peerAppeared(account: AccountUri, device: DeviceId): void {
     remember(this.#accounts, device, account)
+    for (const target of [account, device]) this.#refusals.delete(target)
     if (this.#outbox.has(account)) this.connect(account)
     if (this.#outbox.has(device)) this.connect(device)
   }
 
-  async #open(device: DeviceId, connType: string, signal: AbortSignal): Promise<void> {
-    if (device === this.#env.ownDevice || (this.#channels.get(device)?.size ?? 0) > 0) return
+  #refused(to: Target): void {
+    const waitMs = Math.min((this.#refusals.get(to)?.waitMs ?? REFUSED_MS.first / 2) * 2, REFUSED_MS.max)
+    remember(this.#refusals, to, { waitMs, untilMs: this.#env.clock.now() + waitMs })
+  }
+
+  /** @returns whether the device, or our policy, refused */
+  async #open(device: DeviceId, connType: string, signal: AbortSignal): Promise<boolean> {
+    if (device === this.#env.ownDevice || (this.#channels.get(device)?.size ?? 0) > 0) return false
     const account = this.#accounts.get(device)
     try {
       const channel = await this.#env.connections.openChannel(device, `msg:${device}`, { connType, unique: true, signal, timeoutMs: CONNECT_TIMEOUT_MS, ...(account ? { account } : {}) })
       this.#adopt(channel)
+      return false
     } catch (error) {
       if (!signal.aborted) this.#env.logger.debug({ device, err: JamiError.from(error) }, 'no message channel to the device')
+      return JamiError.is(error, 'ERR_PEER_REFUSED')
     }
   }
 
@@ -192,7 +205,10 @@ export class MessageEngine implements PeerMessages, Service {
     if (first) this.#env.onChannelCount(accountId, 1)
     remember(this.#accounts, deviceId, accountId)
     this.#tasks.run(`messages of ${deviceId}`, () => this.#read(channel))
-    for (const target of [accountId, deviceId]) this.#flush(target)
+    for (const target of [accountId, deviceId]) {
+      this.#refusals.delete(target)
+      this.#flush(target)
+    }
     this.#ready.emit({ account: accountId, device: deviceId }) // for each: an older channel may be of a link that is dead already
   }
 
@@ -299,8 +315,8 @@ export class MessageEngine implements PeerMessages, Service {
 }
 
 /** Newest last; the oldest goes when there are too many. */
-function remember<T>(map: Map<DeviceId, T>, device: DeviceId, value: T): void {
-  map.delete(device)
-  if (map.size >= MAX_REMEMBERED) map.delete(map.keys().next().value as DeviceId)
-  map.set(device, value)
+function remember<K extends Target, T>(map: Map<K, T>, key: K, value: T): void {
+  map.delete(key)
+  if (map.size >= MAX_REMEMBERED) map.delete(map.keys().next().value as K)
+  map.set(key, value)
 }

@@ -5,7 +5,7 @@ import { argumentError } from './errors.ts'
 
 const MAX_VALUE_BYTES = 65_536
 const MAX_TEXT_BYTES = 1024
-const MAX_PUSH_TYPE_BYTES = 64
+const MAX_PUSH_TYPE_BYTES = 256 // that of a commit notice is 69 bytes long
 
 const isText = (value: unknown, max: number) => typeof value === 'string' && !/\p{Surrogate}/u.test(value) && new TextEncoder().encode(value).length <= max
 const keyLike = (value: unknown) => typeof value === 'object' && value !== null && typeof (value as { pem?: unknown }).pem === 'string' && (value as { publicKey?: unknown }).publicKey instanceof Uint8Array

@@ -74,6 +74,13 @@ describe('tolerance', () => {
     for (const six of [10, 23, 24, 28, 30]) expect(decodeMessage(ping({ a: { id: fromHex(ID), w: [2, six, 99] } }))).toMatchObject({ args: { want: [4, 6] } })
   })
 
+  it('the hints for push servers that links to members come with are read, as their requests would be lost otherwise', () => {
+    for (const pushType of ['', 'audioCall', `application/im-gitmessage-id/${'c'.repeat(40)}`]) {
+      const value = encodeValue({ id: 2n, priority: 0, pushType, cypher: new Uint8Array(700), body: undefined })
+      expect(decodeValue(value).pushType).toBe(pushType)
+    }
+  })
+
   it('DHT-9 value ids keep 64 bits', () => {
     for (const id of [1n, 2n ** 53n + 1n, 2n ** 64n - 1n]) expect(decodeValue(encodeValue({ id, priority: 0, pushType: '', cypher: undefined, body: { type: 0, data: utf8('x'), userType: '', owner: undefined, seq: 0, to: undefined, signature: undefined } })).id).toBe(id)
   })

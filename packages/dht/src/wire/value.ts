@@ -94,7 +94,7 @@ export function parseValue(v: MsgpackValue | undefined): Value {
   const pt = map.get('pt')
   const clear = dat instanceof Map
   const value: Value = {
-    id, priority: p === undefined ? 0 : asInt(p, 'p', 0, 0xffffffff), pushType: pt === undefined ? '' : asString(pt, 'pt', 64),
+    id, priority: p === undefined ? 0 : asInt(p, 'p', 0, 0xffffffff), pushType: pt === undefined ? '' : asString(pt, 'pt', 256),
     body: clear ? parseContent(dat) : undefined,
     cypher: clear ? undefined : asBlob(dat, 'dat'),
   }

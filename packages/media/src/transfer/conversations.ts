@@ -3,7 +3,7 @@
 import type { AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationMember, Conversations, MemberRole, MessageId } from '@jamikit/core/contracts'
 
 /** The part of the contract that is used. */
-export type FileConversations = Pick<Conversations, 'append' | 'entry' | 'onEntry' | 'onRemoved'> & {
+export type FileConversations = Pick<Conversations, 'append' | 'entry' | 'message' | 'onEntry' | 'onRemoved'> & {
   get(id: ConversationId): Pick<ConversationInfo, 'state'> | undefined
   members(id: ConversationId): readonly ConversationMember[]
   roleOf(id: ConversationId, account: AccountUri): MemberRole | undefined

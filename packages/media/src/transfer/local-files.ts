@@ -1,5 +1,5 @@
 // Files of the program: what it sends by path, and where it wants what comes. The only user of the file system here; every path was given
-// by the program. docs/protocol/04 §7 (never a path of a peer). Proof: transfer/transfers.test.ts (paths of the program).
+// by the program. docs/protocol/04 §7 (never a path of a peer). Proof: transfer/sending.test.ts (paths of the program).
 import { open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { JamiError, notFoundError } from '@jamikit/core/base'

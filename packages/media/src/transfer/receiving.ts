@@ -1,12 +1,12 @@
 // One file that comes in: does what the engine of a download decides, on channels and on disk. Disk first: the engine counts what is
 // stored. docs/protocol/04 §7.2. Proof: transfer/receiving.test.ts (hostile holders, failing storage), transfer/transfers.test.ts.
 import { deferred, JamiError, LinkedSignal, Slices, Source, type Tasks } from '@jamikit/core/base'
-import { toHex } from '@jamikit/core/codec'
 import type { AccountUri, Channel, Clock, ConnectionManager, DeviceId, Logger, Timer } from '@jamikit/core/contracts'
-import { sha3_512Stream } from '@jamikit/core/crypto'
-import { BLOCK_BYTES, BULK_BYTES, FLUSH_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
+import { BULK_BYTES, HASH_SLICE_BYTES, MAX_SOURCES, OPEN_TIMEOUT_MS } from '../defaults.ts'
 import { Download, type DownloadEffect, type Refusal } from './download.ts'
+import { PartWriter } from './part-writer.ts'
 import { Progress } from './progress.ts'
+import { follow } from './reader.ts'
 import { requestName } from './request.ts'
 import type { Slots } from './slots.ts'
 import type { FileKey, FileStore, Part } from './store.ts'
@@ -51,15 +51,8 @@ export class Receiving {
   readonly #attempts = new Map<DeviceId, Attempt>() // bounded by MAX_OPENING and those that end
   readonly #accounts = new Map<DeviceId, AccountUri>() // bounded by MAX_SOURCES + 1
   readonly #slices: Slices
+  readonly #writer: PartWriter
   #engine: Download | undefined
-  #hash = sha3_512Stream()
-  /** Bytes that `#hash` has seen; less than the part has after a restart. */
-  #hashed = 0
-  #unflushed = 0
-  /** Bytes on disk; the engine has counted as many, or fewer. */
-  #partBytes = 0
-  /** What goes on with the part, one after the other. */
-  #disk: Promise<unknown> = Promise.resolve()
   #timer: Timer | undefined
   #slot: 'none' | 'waiting' | (() => void) = 'none'
   #paused = false
@@ -74,6 +67,7 @@ export class Receiving {
     this.#part = env.store.part(file)
     this.#life = new LinkedSignal(env.tasks.signal)
     this.#slices = new Slices(env.clock, HASH_SLICE_BYTES)
+    this.#writer = new PartWriter(this.#part, file.sizeBytes, this.#slices, (error) => this.fail(error))
     this.progress = new Progress(env.clock, file.sizeBytes, (err) => env.logger.error({ err }, 'a listener threw'))
     this.kept = this.#over.promise
     this.kept.catch(() => {}) // told to whoever waits
@@ -97,11 +91,8 @@ export class Receiving {
           this.wasHere = true
           return this.#finish()
         }
-        const part = await this.#part.size()
-        if (part > this.file.sizeBytes) await this.#part.truncate(0)
+        const have = await this.#writer.begin()
         if (this.#ended) return
-        const have = part > this.file.sizeBytes ? 0 : part
-        this.#partBytes = have
         this.#engine = new Download({ size: this.file.sizeBytes, have, sender: this.file.device, nowMs: clock.now() })
         this.progress.moved(0, have)
         this.#news.emit('more')
@@ -151,42 +142,16 @@ export class Receiving {
 
   /** Nothing is written any more. */
   async settled(): Promise<void> {
-    await this.#disk.catch(() => {})
+    await this.#writer.settled()
   }
 
-  /** The bytes as they come; the last block when all are checked. @throws what the transfer fails of, ERR_FILE_HASH when what was given before was wrong */
-  async *read(): AsyncGenerator<Uint8Array> {
-    const { sizeBytes } = this.file
-    let at = 0
-    let wrong = false
-    let wake = (): void => {}
-    const off = this.#news.listen((news) => {
-      wrong ||= news === 'wrong' && at > 0
-      wake()
+  /** The bytes as they come; the last one when all are checked. @throws what the transfer fails of, ERR_FILE_HASH when what was given before was wrong */
+  read(): AsyncGenerator<Uint8Array> {
+    const { file } = this
+    return follow({
+      sizeBytes: file.sizeBytes, onNews: this.#news.listen, readable: () => this.#readable, isWhole: () => this.#whole, isOver: () => this.#ended, over: this.kept,
+      read: (at, length) => this.#readAt(at, length), wrong: () => hashError(file.fileId),
     })
-    try {
-      while (at < sizeBytes || !this.#whole) {
-        if (wrong) throw hashError(this.file.fileId)
-        const have = this.#readable
-        if (at < have) {
-          const bytes = await this.#readAt(at, Math.min(BLOCK_BYTES, have - at))
-          if (bytes.length === 0) {
-            if (this.#ended && !this.#whole) await this.kept
-            continue
-          }
-          yield bytes
-          at += bytes.length
-          continue
-        }
-        if (this.#ended && !this.#whole) await this.kept // throws
-        await new Promise<void>((resolve) => {
-          wake = resolve
-          if (this.#ended || this.#readable > at) resolve()
-        })
-      }
-    } finally {
-      off()
-    }
   }
 
   /** How far readers may go: the last byte is given when all are checked. */
@@ -226,13 +191,9 @@ export class Receiving {
       case 'drop':
         return this.#drop(effect.device)
       case 'reset':
-        this.#hashed = 0
-        this.#hash = sha3_512Stream()
+        this.#writer.reset()
         if (effect.why === 'wrong') this.#news.emit('wrong')
-        return this.#onDisk(async () => {
-          await this.#part.truncate(0)
-          this.#partBytes = 0
-        })
+        return
       case 'verify':
         return this.#verify()
       case 'failed':
@@ -363,31 +324,9 @@ export class Receiving {
   /** @returns false when nothing more is to be read */
   async #store(engine: Download, device: DeviceId, bytes: Uint8Array, isMine: () => boolean): Promise<boolean> {
     const { clock } = this.#env
-    let taken = false
-    const done = this.#disk.then(async () => {
-      if (!isMine()) return
-      const before = engine.have
-      if (this.#partBytes !== before) { // a source was left when its last bytes were stored and not counted
-        await this.#part.truncate(before)
-        this.#partBytes = before
-      }
-      if (this.#hashed !== before) this.#hashed = Number.NaN // read again at the end
-      this.#partBytes = await this.#part.append(bytes)
-      if (!isMine()) return
-      if (this.#hashed === before) {
-        this.#hash.update(bytes)
-        this.#hashed += bytes.length
-      }
-      taken = true
-      this.#unflushed += bytes.length
-      if (this.#unflushed >= FLUSH_BYTES) {
-        this.#unflushed = 0
-        await this.#part.flush()
-      }
-    })
-    this.#disk = done.catch(() => {})
+    let taken: boolean
     try {
-      await done
+      taken = await this.#writer.append(bytes, () => engine.have, isMine)
     } catch (error) {
       this.fail(error)
       return false
@@ -408,10 +347,6 @@ export class Receiving {
     attempt?.controller.abort()
   }
 
-  #onDisk(work: () => Promise<unknown>): void {
-    this.#disk = this.#disk.then(work).catch((error) => this.fail(error))
-  }
-
   // ---------------------------------------------------------------- the end
 
   #verify(): void {
@@ -420,8 +355,7 @@ export class Receiving {
     if (!engine) return
     tasks.run('checking a file', async () => {
       try {
-        await this.#disk
-        const right = (await this.#digest()) === this.file.sha3
+        const right = (await this.#writer.digest(() => this.#ended)) === this.file.sha3
         if (this.#ended) return
         if (right) await this.#part.complete()
         else logger.warn({ conversation: this.file.conversation, message: this.file.message }, 'what came is not the announced file')
@@ -432,20 +366,6 @@ export class Receiving {
         this.fail(error)
       }
     })
-  }
-
-  async #digest(): Promise<string> {
-    if (this.#hashed === this.file.sizeBytes) return toHex(this.#hash.digest())
-    const hash = sha3_512Stream()
-    for (let at = 0; at < this.file.sizeBytes && !this.#ended; ) {
-      const bytes = await this.#part.read(at, BLOCK_BYTES)
-      if (bytes.length === 0) break
-      hash.update(bytes)
-      at += bytes.length
-      const pause = this.#slices.spend(bytes.length)
-      if (pause) await pause
-    }
-    return toHex(hash.digest())
   }
 
   #finish(): void {

@@ -1,6 +1,6 @@
 // One file that is brought into a conversation: read once, stored and hashed as it comes, durable before it is announced; what was about to
 // be announced when the process ended is announced at the next start, once. docs/protocol/04 §7.1.
-// Proof: transfer/transfers.test.ts (sources, killed at every write).
+// Proof: transfer/sending.test.ts (sources, killed at every write).
 import { argumentError, deferred, delay, JamiError, LinkedSignal, limitError, Slices, Source, type Tasks, throwIfAborted } from '@jamikit/core/base'
 import { fileAnnouncementOf, FILE_TYPE, toHex } from '@jamikit/core/codec'
 import type { Clock, ConversationId, FileTransfer, Logger, MessageId, OutgoingFile, Random } from '@jamikit/core/contracts'

@@ -77,7 +77,7 @@ export class Serving implements ChannelHandler {
     const entry = await conversations.entry(conversation, message)
     const file = entry && fileAnnouncementOf(entry)
     const start = file && startOf(rest, fileIdOf(message, file))
-    if (!file || start === undefined || start > file.sizeBytes || (await store.isDeleted(conversation, message))) return undefined
+    if (!file || start === undefined || start > file.sizeBytes || (await store.isDeleted(conversation, message)) || (await conversations.message(conversation, message))?.deleted) return undefined
     const key = { conversation, message, sha3: file.sha3, sizeBytes: file.sizeBytes, start }
     const found = await store.open(key)
     await found?.close()

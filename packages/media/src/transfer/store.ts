@@ -1,6 +1,6 @@
 // What an account keeps of files: the bytes by what they are, which announcements they belong to, which files are wanted, which are about
 // to be announced, and which are deleted. Nothing that a peer chose is part of a path. docs/protocol/04 §1.1, §7.
-// Proof: transfer/transfers.test.ts (killed and refused at every write).
+// Proof: transfer/transfers.test.ts, transfer/sending.test.ts (killed and refused at every write).
 import { JamiError } from '@jamikit/core/base'
 import { asInt, asMap, asString, decodeMsgpack, encodeMsgpack, type MsgpackInput } from '@jamikit/core/codec'
 import type { Clock, ConversationId, FileTree, Logger, MessageId, Random, Storage, StorageOp } from '@jamikit/core/contracts'

@@ -205,7 +205,7 @@ export class FileTransfers implements Transfers {
     const file = entry && fileAnnouncementOf(entry)
     if (!entry || !file) throw notFoundError(`file ${message}`, { conversation })
     const fileId = fileIdOf(message, file)
-    if (await this.#store.isDeleted(conversation, message)) throw goneError(fileId)
+    if ((await this.#store.isDeleted(conversation, message)) || (await conversations.message(conversation, message))?.deleted) throw goneError(fileId)
     const { accept, maxBytes } = this.#policy
     if (file.sizeBytes > maxBytes) throw limitError('bytes of a file', file.sizeBytes, maxBytes)
     if (accept && !accept({ conversation, from: entry.author, name: plainName(file.displayName), sizeBytes: file.sizeBytes }))

@@ -42,14 +42,19 @@ export class Announcing {
     return conversation.members.filter(({ uri, role }) => uri !== me && role !== 'banned' && role !== 'left' && !conversation.isBanned(uri)).map(({ uri }) => uri)
   }
 
-  /** A small message to those with a link. */
-  toMembers(conversation: Conversation, mime: string, body: string): void {
-    const { messages } = this.#env
-    for (const uri of this.others(conversation)) if (messages.connectedDevices(uri).length > 0) void messages.send(uri, { mime, body }, { connectedOnly: true }).catch(() => {})
+  /** Devices of others that hear of what we fetch. */
+  told(conversation: Conversation): DeviceId[] {
+    if (conversation.mode !== 0) return this.#env.targets(conversation, { members: [], isAuthor: false }).devices.map(({ device }) => device)
+    return [...this.#linked(conversation)]
   }
 
-  /** @param source the device that a change came from: it knows already */
-  changed(conversation: Conversation, change: Change, source: DeviceId | undefined): void {
+  /** A small message to those with a link. */
+  toMembers(conversation: Conversation, mime: string, body: string): void {
+    for (const device of this.#linked(conversation)) void this.#env.messages.send(device, { mime, body }, { connectedOnly: true }).catch(() => {})
+  }
+
+  /** What is new is told to the program. The members hear of it by `announce` or `tell`. */
+  changed(conversation: Conversation, change: Change): void {
     const { registry, tasks, onChange, onBanned, onUpdated, onProblem } = this.#env
     onChange(conversation)
     if (registry.find(conversation.id) === conversation) registry.index(conversation)
@@ -61,8 +66,6 @@ export class Announcing {
     this.#telling.set(conversation.id, running)
     tasks.run('new entries', () => running)
     if (change.profile) onUpdated(conversation.id)
-    if (source === undefined) this.announce(conversation)
-    else this.#relay(conversation, source)
   }
 
   /**
@@ -71,7 +74,7 @@ export class Announcing {
    */
   announce(conversation: Conversation): void {
     const { messages, random, logger } = this.#env
-    if (conversation.mode !== 0) return this.#toRouted(conversation, undefined, true)
+    if (conversation.mode !== 0) return this.#toRouted(conversation, () => false, true)
     const linked: AccountUri[] = []
     const others: AccountUri[] = []
     for (const uri of this.others(conversation)) (messages.connectedDevices(uri).length > 0 ? linked : others).push(uri)
@@ -82,24 +85,30 @@ export class Announcing {
   }
 
   /** In a group: devices that the routing table is connected to, and mobile ones that are ours to wake; of our own news, two members more who have none among them. */
-  #toRouted(conversation: Conversation, except: DeviceId | undefined, isAuthor: boolean): void {
+  #toRouted(conversation: Conversation, knows: (device: DeviceId) => boolean, isAuthor: boolean): void {
     const { messages, logger, targets } = this.#env
-    const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], except, isAuthor })
+    const { devices, accounts } = targets(conversation, { members: isAuthor ? this.others(conversation) : [], isAuthor })
     const message = { mime: MIME.commit, body: this.#notice(conversation) }
     const options = { replaces: `commit ${conversation.id}`, connType: `${MIME.commit}/${conversation.id}` }
-    for (const to of [...devices.map(({ device }) => device), ...accounts])
+    const routed = new Set(devices.map(({ device }) => device))
+    // whoever has just joined is in no table yet, and its inviter has a link to it
+    const linked = isAuthor ? this.others(conversation).flatMap((uri) => [...messages.connectedDevices(uri)]).filter((device) => !routed.has(device)).slice(0, MAX_ANNOUNCED) : []
+    for (const to of [...[...routed].filter((device) => !knows(device)), ...linked, ...accounts])
       void messages.send(to, message, options).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
   }
 
-  /** What we fetched, and have: to the other devices with a link. */
-  #relay(conversation: Conversation, source: DeviceId): void {
+  /** What we fetched or merged, and have: to the devices that do not know. Whoever is not there gets everything when a link comes up. */
+  tell(conversation: Conversation, knows: (device: DeviceId) => boolean): void {
     const { messages, logger } = this.#env
-    if (conversation.mode !== 0) return this.#toRouted(conversation, source, false)
+    if (conversation.mode !== 0) return this.#toRouted(conversation, knows, false)
     const body = this.#notice(conversation)
-    for (const uri of this.others(conversation)) {
-      for (const device of messages.connectedDevices(uri))
-        if (device !== source) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
-    }
+    for (const device of this.#linked(conversation))
+      if (!knows(device)) void messages.send(device, { mime: MIME.commit, body }, { connectedOnly: true }).catch((err: unknown) => logger.debug({ err }, 'a commit was not announced'))
+  }
+
+  /** Devices with a link that take part: a device that was banned hears nothing, its account may. */
+  *#linked(conversation: Conversation): Iterable<DeviceId> {
+    for (const uri of this.others(conversation)) for (const device of this.#env.messages.connectedDevices(uri)) if (!conversation.isBanned(uri, device)) yield device
   }
 
   #notice(conversation: Conversation): string {

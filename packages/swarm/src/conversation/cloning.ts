@@ -46,6 +46,11 @@ export class Cloning {
     })
   }
 
+  /** Tries one device now. */
+  start(pending: Pending, device: DeviceId): void {
+    this.#env.tasks.run(`clone of ${pending.id}`, () => this.from(pending, device))
+  }
+
   async from(pending: Pending, device: DeviceId): Promise<void> {
     const { registry, tasks, logger, onProblem } = this.#env
     const { id, busy } = pending

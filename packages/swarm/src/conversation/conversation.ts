@@ -3,12 +3,11 @@
 // conversation/membership.test.ts.
 import { JamiError } from '@jamikit/core/base'
 import type {
-  AccountUri, BaseEnv, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceId, DeviceIdentity, FileTree, MemberRole, MessageId, Storage,
+  AccountUri, ConversationEntry, ConversationId, ConversationInfo, ConversationMode, DeviceId, MemberRole, MessageId,
 } from '@jamikit/core/contracts'
 import { type CommitBody, parseBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
-import { type GitObject, objectId, type Oid, repoInvalid } from '../repo/object.ts'
-import type { ObjectCache } from '../repo/object-cache.ts'
+import { type GitObject, type Oid, repoInvalid } from '../repo/object.ts'
 import { Repository } from '../repo/repository.ts'
 import { paths } from '../repo/tree-paths.ts'
 import type { Advance, CommitInfo, History, ObjectReader, ReceivedPack } from '../repo/types.ts'
@@ -22,7 +21,7 @@ import type { Change, ConversationEnv } from './conversation-env.ts'
 import { Handled } from './handled.ts'
 import { type MarkKind, Marks } from './marks.ts'
 import { type Member, Members } from './members.ts'
-import { introducing, joining, leaving, type Plan } from './membership.ts'
+import { drafted, introducing, joining, leaving, type Plan } from './membership.ts'
 import { bestBases, diverges, joints, mergeTrees, unknownOf } from './merging.ts'
 import { range, type HistoryRange } from './paging.ts'
 import type { ProfileCard } from './profile-card.ts'
@@ -109,12 +108,23 @@ export class Conversation {
     return conversation
   }
 
-  /** Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. */
+  /**
+   * Another device of ours has been here: what it wrote on top of, the account's program has had. What came later may be new. Of a group, what
+   * was said before we were invited was not for us; between two, it was.
+   */
   async #handleAnswered(): Promise<void> {
     const { accountId } = this.#env.identity
+    let invited = this.#mode === 0
     for (let position = this.#repo.length - 1; position >= 0; position--) {
       const { author, oid } = this.#repo.at(position)
-      if (author === accountId) await this.#handled.add(oid)
+      if (!invited && author !== accountId) {
+        const entry = await this.entry(oid)
+        invited = entry?.type === 'member' && entry.fields.action === 'add' && entry.fields.uri === accountId
+        if (invited) await this.#handled.add(oid)
+      }
+      if (author !== accountId) continue
+      invited = true
+      await this.#handled.add(oid)
     }
   }
 
@@ -292,20 +302,8 @@ export class Conversation {
     })
   }
 
-  async #draft(plans: readonly Plan[]): Promise<Draft[]> {
-    const drafts: Draft[] = []
-    const fresh = new Map<Oid, GitObject>() // bounded by the plans
-    const reader = { read: async (oid: Oid) => fresh.get(oid) ?? this.#repo.read(oid) }
-    let base = this.#base()
-    for (const plan of plans) {
-      const step = await plan({ reader, tree: base.tree, writer: this.#writer })
-      if (!step) continue
-      const draft = await this.#writer.draft(reader, base, step.body, step.edits)
-      for (const object of draft.objects) fresh.set(objectId(object), object)
-      base = { tree: draft.commit.tree, parents: [{ oid: draft.commit.oid as MessageId, timeS: draft.commit.timeS }] }
-      drafts.push(draft)
-    }
-    return drafts
+  #draft(plans: readonly Plan[]): Promise<Draft[]> {
+    return drafted(this.#repo, this.#writer, this.#base(), plans)
   }
 
   async #write(drafts: readonly Draft[]): Promise<Change> {
@@ -344,8 +342,8 @@ export class Conversation {
     })
   }
 
-  /** True when a fetched head does not build on ours: a merge is due. */
-  diverged(head: Oid, pack: ReceivedPack): Promise<boolean> {
+  /** Set when a fetched head does not build on ours: a merge is due. */
+  diverged(head: Oid, pack: ReceivedPack): Promise<{ shows: boolean } | undefined> {
     return diverges(this.#repo, this.#turns, head, pack)
   }
 

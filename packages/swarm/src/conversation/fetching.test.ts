@@ -24,7 +24,7 @@ async function fetchingFrom(answer: () => Promise<Channel>) {
       return answer()
     } } as unknown as ConnectionManager,
     mayFetch: () => true, find: () => world.conversation, files: () => memoryFiles().files('c'), isConnected: () => world.connected,
-    onHas: async () => {}, onChange: () => {}, onProblem: (_id: ConversationId, error) => world.told.push(error.code),
+    onHas: async () => {}, onChange: () => {}, onSame: () => {}, onDiverged: () => {}, onProblem: (_id: ConversationId, error) => world.told.push(error.code),
   })
   const request = () => fetching.request(ours, bob.accountId, bob.deviceId)
   return { clock, tasks, fetching, world, request, ours }

@@ -3,7 +3,7 @@
 // docs/protocol/04 §4.5.3, B.3. Proof: conversation/fetching.test.ts, conversation/conversations.test.ts.
 import { JamiError, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, ConnectionManager, ConversationId, DeviceId, FileTree } from '@jamikit/core/contracts'
-import { FETCH_RETRIES, FETCH_RETRY_MS, MAX_HAVES, MERGE_JITTER_MS, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
+import { FETCH_JITTER_MS, FETCH_RETRIES, FETCH_RETRY_MS, MAX_HAVES, STORAGE_RETRY_MAX_MS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { type Fetched, fetchFrom } from '../sync/fetch.ts'
 import { type FetchJob, FetchQueue } from '../sync/fetch-queue.ts'
@@ -12,6 +12,7 @@ import { CLONE_LIMITS, PACK_LIMITS } from '../sync/pack-reader.ts'
 import type { PackLimits } from '../sync/pack-objects.ts'
 import { headOf, isTransient, Refusals } from '../sync/refusals.ts'
 import type { Change, Conversation } from './conversation.ts'
+import type { Source } from './convergence.ts'
 import { quotaError } from './quota.ts'
 
 const OPEN_TIMEOUT_MS = 60_000
@@ -29,15 +30,19 @@ export interface FetchingEnv extends Pick<BaseEnv, 'clock' | 'random' | 'logger'
   readonly isConnected: (account: AccountUri, device: DeviceId) => boolean
   /** A peer is known to have a commit of a conversation. */
   readonly onHas: (conversation: Conversation, account: AccountUri, head: Oid) => Promise<void>
-  readonly onChange: (conversation: Conversation, change: Change & { merged: boolean }, device: DeviceId) => void
+  readonly onChange: (conversation: Conversation, change: Change & { merged: boolean }, source: Source, head: Oid) => void
+  /** A head that is here. */
+  readonly onSame: (conversation: Conversation, source: Source, head: Oid) => void
+  /** A head that does not build on ours: `whenMerged` takes it. @param what.shows it brings what people see @param what.tookMs to fetch it */
+  readonly onDiverged: (conversation: Conversation, source: Source, head: Oid, what: { shows: boolean; tookMs: number }) => void
   readonly onProblem: (conversation: ConversationId, error: JamiError) => void
 }
 
 /** What is known of a conversation and a device while they are fetched again and again. */
 interface Attempt {
   failures: number
-  /** A merge is due, and the other side had its chance to make it. */
-  waited: boolean
+  /** What does not build on ours is merged. */
+  merge: boolean
   /** There is more than one fetch usually brings: as much as a clone may be. */
   far: boolean
   /** What was refused last is a head that was not refused before. */
@@ -52,6 +57,8 @@ export class Fetching {
   readonly #streams = new Map<string, GitStream>() // bounded by conversations and devices with a link
   readonly #attempts = new Map<string, Attempt>() // bounded like the queue: gone with the first success or the last failure
   readonly #waiting = new Map<string, (() => void)[]>() // callers of `whenFetched`
+  /** Of these the next fetch merges. */
+  readonly #merging = new Set<string>() // bounded by the devices that a conversation's convergence knows
   #scratch = 0
 
   constructor(env: FetchingEnv) {
@@ -80,6 +87,19 @@ export class Fetching {
     })
   }
 
+  /** The same, and merges what does not build on ours. */
+  whenMerged(conversation: Conversation, account: AccountUri, device: DeviceId): Promise<void> {
+    this.#merging.add(keyOf(conversation.id, device))
+    return this.whenFetched(conversation, account, device)
+  }
+
+  /** Waits for a fetch from every device of an account, and merges what it brings. */
+  async fromAll(conversation: Conversation, account: AccountUri, connected: Iterable<DeviceId>, announced: AsyncIterable<DeviceId>): Promise<void> {
+    const devices = new Set(connected)
+    for await (const device of announced) devices.add(device)
+    await Promise.all([...devices].map((device) => this.whenMerged(conversation, account, device)))
+  }
+
   #add(job: FetchJob): void {
     const dropped = this.#queue.add(job)
     if (dropped) {
@@ -106,6 +126,7 @@ export class Fetching {
   }
 
   #settled(key: string): void {
+    this.#merging.delete(key)
     const waiting = this.#waiting.get(key) ?? []
     this.#waiting.delete(key)
     for (const resolve of waiting) resolve()
@@ -116,13 +137,14 @@ export class Fetching {
     const conversation = this.#env.find(job.conversation)
     const key = keyOf(job.conversation, job.device)
     if (!conversation || (job.commit !== undefined && conversation.has(job.commit)) || !this.#env.mayFetch(conversation, job.account, job.device)) return void this.#attempts.delete(key)
-    const attempt = this.#attempts.get(key) ?? { failures: 0, waited: false, far: false, fresh: true, retry: undefined }
+    const attempt = this.#attempts.get(key) ?? { failures: 0, merge: false, far: false, fresh: true, retry: undefined }
     attempt.retry?.cancel()
     attempt.retry = undefined
+    if (this.#merging.delete(key)) attempt.merge = true
     this.#attempts.set(key, attempt)
     try {
       const again = await this.#fetch(conversation, job, attempt)
-      if (again) this.#later(job, attempt, this.#env.random.below(MERGE_JITTER_MS))
+      if (again) this.#later(job, attempt, this.#env.random.below(FETCH_JITTER_MS))
       else this.#attempts.delete(key)
     } catch (caught) {
       if (tasks.signal.aborted) return
@@ -158,9 +180,10 @@ export class Fetching {
 
   /** @returns true when it is to be done again soon */
   async #fetch(conversation: Conversation, job: FetchJob, attempt: Attempt): Promise<boolean> {
-    const { clock, find, mayFetch, onHas, onChange } = this.#env
+    const { clock, find, mayFetch, onHas, onChange, onSame, onDiverged } = this.#env
     const { device, account } = job
     const source = keyOf(conversation.id, device)
+    const beganMs = clock.now()
     const refuse = (error: unknown, head: Oid | undefined) => {
       if (isTransient(error) || (JamiError.is(error) && error.details.remembered === true)) return
       attempt.fresh = this.#refusals.refuse(source, head ?? job.commit ?? '', clock.now())
@@ -186,21 +209,26 @@ export class Fetching {
       throw full ? quotaError(conversation.id, conversation.maxBytes, { head, cause: error }) : error
     }
     const { head, pack } = fetched
+    const from = { account, device }
+    let change: (Change & { merged: boolean }) | undefined
     if (pack) {
+      let apart: { shows: boolean } | undefined
       try {
-        if (!attempt.waited && (await conversation.diverged(head, pack))) {
-          attempt.waited = true
-          return true
-        }
-        const change = find(conversation.id) === conversation && mayFetch(conversation, account, device) ? await conversation.receive(head, pack) : undefined
-        if (change) onChange(conversation, change, device)
+        apart = attempt.merge ? undefined : await conversation.diverged(head, pack)
+        if (!apart && find(conversation.id) === conversation && mayFetch(conversation, account, device)) change = await conversation.receive(head, pack)
       } catch (error) {
         refuse(error, head)
         throw error
       } finally {
         await pack.discard()
       }
+      if (apart) {
+        onDiverged(conversation, from, head, { shows: apart.shows, tookMs: clock.now() - beganMs })
+        return false
+      }
     }
+    if (change) onChange(conversation, change, from, head)
+    else onSame(conversation, from, head)
     this.#refusals.accept(source)
     await onHas(conversation, account, head)
     return false

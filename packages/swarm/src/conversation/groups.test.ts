@@ -5,7 +5,7 @@ import { failingStorage, FakeContacts } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { memoryFiles } from '../../test/memory.ts'
 import { alice, bob, carol, dave, roles, story, text, texts, World } from '../../test/world.ts'
-import { MAX_ANNOUNCED, MAX_AVATAR_BYTES } from '../defaults.ts'
+import { MAX_ANNOUNCED, MAX_AVATAR_BYTES, MAX_LATELY_INVITED } from '../defaults.ts'
 import { parseInvitation, printCommitNotice } from './small-payloads.ts'
 import type { SwarmConversations } from './swarm.ts'
 
@@ -61,6 +61,21 @@ describe('a group', () => {
     await b.append(id, text('more'))
     expect(b.members(id)).toBe(members)
     expect([b.roleOf(id, carol.accountId), b.roleOf(id, dave.accountId), b.shares(carol.accountId), b.shares(dave.accountId)]).toEqual(['member', undefined, true, false])
+  })
+
+  it('what was said before somebody was invited is history to its program; what was said since is new', async () => {
+    const { world, a, b, c } = await crowd()
+    const id = await a.create({ mode: 2 })
+    await joins(world, a, b, bob, id)
+    await a.append(id, text('long ago'))
+    await a.invite(id, carol.accountId)
+    await a.append(id, text('since then'))
+    await settle(world)
+    await c.accept({ conversation: id, from: alice.accountId, mode: 2 })
+    await settle(world)
+    const fresh: (string | undefined)[] = []
+    for await (const { type, fields } of c.unacknowledged(id)) if (type === 'text/plain') fresh.push(fields.body)
+    expect([fresh, await texts(c, id)]).toEqual([['since then'], ['long ago', 'since then']])
   })
 
   it('begins with us alone, and two of one second are two', async () => {
@@ -320,4 +335,19 @@ it('invitations of the same contact to many groups are all accepted: only 1:1 co
   for (let n = 1; n <= 20; n++) await b.accept({ conversation: n.toString(16).padStart(40, '0') as ConversationId, from: alice.accountId, mode: 2 })
   expect(b.list().map(({ mode, state }) => `${mode} ${state}`)).toEqual(Array.from({ length: 20 }, () => '2 cloning'))
   await b.stop()
+})
+
+it('SWM-S18 a device that asks again and again gets one invitation a minute; which devices got one is remembered up to a bound', async () => {
+  const { world, a, id } = await trio()
+  void a
+  const device = (n: number) => n.toString(16).padStart(64, '0') as never
+  const ask = (n: number) => world.tell(alice, { ...bob, deviceId: device(n) }, 'application/invite', id)
+  const answers = () => world.messages.sent.filter(({ mime, to }) => mime === 'application/invite+json' && to === device(0)).length
+  for (let n = 0; n < 5; n++) await ask(0)
+  await settle(world, 100)
+  expect(answers()).toBe(1)
+  for (let n = 1; n <= MAX_LATELY_INVITED; n++) await ask(n)
+  await ask(0)
+  await settle(world, 100)
+  expect(answers()).toBe(2)
 })

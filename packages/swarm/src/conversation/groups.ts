@@ -2,7 +2,7 @@
 // to a device that appears or asks. docs/protocol/04 §2.2, §5.2, §5.4, §5.5, B.5. Proof: conversation/groups.test.ts.
 import { argumentError, JamiError, limitError } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, ConversationProfile, DeviceId, MemberRole, PeerMessages } from '@jamikit/core/contracts'
-import { INVITE_AGAIN_MS, MAX_AVATAR_BYTES, MAX_LATELY_INVITED } from '../defaults.ts'
+import { INVITE_AGAIN_MS, INVITE_APPEARED_MS, MAX_AVATAR_BYTES, MAX_LATELY_INVITED } from '../defaults.ts'
 import type { VoteAction } from '../repo/tree-paths.ts'
 import type { Change, Conversation } from './conversation.ts'
 import { adding, joining, type Plan, profiling, resolving, voting } from './membership.ts'
@@ -91,7 +91,7 @@ export class Groups {
   appeared(account: AccountUri, device: DeviceId): void {
     for (const conversation of this.#env.registry.of(account)) {
       const invitedMs = this.#env.registry.recordOf(conversation.id).invited.get(account)
-      if (invitedMs !== undefined && conversation.mode !== 0 && conversation.roleOf(account) === 'invited') void this.#again(conversation, account, device, invitedMs)
+      if (invitedMs !== undefined && conversation.mode !== 0 && conversation.roleOf(account) === 'invited') void this.#again(conversation, account, device, invitedMs, INVITE_APPEARED_MS)
     }
   }
 
@@ -99,15 +99,15 @@ export class Groups {
   asked(conversation: Conversation, account: AccountUri, device: DeviceId): void {
     const { registry, clock } = this.#env
     const { invited, createdMs } = registry.recordOf(conversation.id)
-    void this.#again(conversation, account, device, invited.get(account) ?? (conversation.mode === 0 ? clock.wallTimeMs() : createdMs || conversation.createdS * 1000))
+    void this.#again(conversation, account, device, invited.get(account) ?? (conversation.mode === 0 ? clock.wallTimeMs() : createdMs || conversation.createdS * 1000), INVITE_AGAIN_MS)
   }
 
   /** The same invitation as before: not more often than once in a while. */
-  async #again(conversation: Conversation, account: AccountUri, device: DeviceId, invitedMs: number): Promise<void> {
+  async #again(conversation: Conversation, account: AccountUri, device: DeviceId, invitedMs: number, everyMs: number): Promise<void> {
     const key = `${conversation.id}${device}`
     const now = this.#env.clock.now()
     const last = this.#lately.get(key)
-    if (last !== undefined && now - last < INVITE_AGAIN_MS) return
+    if (last !== undefined && now - last < everyMs) return
     this.#lately.delete(key)
     for (const oldest of this.#lately.keys()) {
       if (this.#lately.size < MAX_LATELY_INVITED) break

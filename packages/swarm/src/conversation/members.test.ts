@@ -44,3 +44,18 @@ it('a message reads nothing, a profile the top only, a new member its directory'
   expect(await cost(withGuest)).toBeLessThanOrEqual(2)
   expect(members.roleOf(uri(70))).toBe('invited')
 })
+
+it('SWM-S17 whoever was banned is, wherever else the name lies; a banned device is, whoever has it; the list is the same until a role changes', async () => {
+  const objects = new Map<Oid, GitObject>()
+  const root = await grow(objects, undefined, `admins/${uri(1)}.crt`, `members/${uri(2)}.crt`, `invited/${uri(3)}`)
+  const members = new Members(receivedPack(objects))
+  expect(await members.refresh(root, [])).toEqual([])
+  const before = members.list
+  const device = 'd'.repeat(64)
+  const withDevice = await grow(objects, root, `banned/devices/${device}.crt`)
+  expect([await members.refresh(withDevice, []), members.list === before, members.isBanned(uri(2), device as never), members.isBanned(uri(2))]).toEqual([[], true, true, false])
+  const banned = await grow(objects, withDevice, `banned/invited/${uri(3)}`, `banned/admins/${uri(4)}.crt`, `banned/members/${uri(5)}.crt`)
+  expect((await members.refresh(banned, [])).sort()).toEqual([uri(3), uri(4), uri(5)])
+  expect([3, 4, 5, 1].map((n) => members.isBanned(uri(n)))).toEqual([true, true, true, false])
+  expect([members.roleOf(uri(3)), members.roleOf(uri(4)), members.roleOf(uri(5))]).toEqual(['invited', undefined, 'banned'])
+})

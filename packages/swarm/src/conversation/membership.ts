@@ -5,12 +5,12 @@ import { equalBytes } from '@jamikit/core/codec'
 import type { AccountUri } from '@jamikit/core/contracts'
 import type { CommitBody } from '../repo/commit-body.ts'
 import { readFile } from '../repo/edit-tree.ts'
-import { decodeTree, type GitObject, type Oid, TREE_MODE } from '../repo/object.ts'
+import { decodeTree, type GitObject, objectId, type Oid, TREE_MODE } from '../repo/object.ts'
 import { type BanKind, paths, type VoteAction } from '../repo/tree-paths.ts'
 import type { ObjectReader } from '../repo/types.ts'
 import { issuerOf, readCertificate } from '../validation/author.ts'
 import { type ProfileCard, parseProfile, printProfile } from './profile-card.ts'
-import { type Edits, emptyFile, type Writer } from './writer.ts'
+import { type Base, type Draft, type Edits, emptyFile, type Writer } from './writer.ts'
 
 /** What a commit is planned on: the newest tree, or that of the plan before. */
 export interface Ground {
@@ -27,6 +27,23 @@ export interface Step {
 
 /** Undefined when there is nothing to write. @throws what refuses the whole change */
 export type Plan = (ground: Ground) => Promise<Step | undefined>
+
+/** Signs what is planned, each on the one before: nothing is kept yet. */
+export async function drafted(repository: Pick<ObjectReader, 'read'>, writer: Writer, from: Base, plans: readonly Plan[]): Promise<Draft[]> {
+  const drafts: Draft[] = []
+  const fresh = new Map<Oid, GitObject>() // bounded by the plans
+  const reader = { read: async (oid: Oid) => fresh.get(oid) ?? repository.read(oid) }
+  let base = from
+  for (const plan of plans) {
+    const step = await plan({ reader, tree: base.tree, writer })
+    if (!step) continue
+    const draft = await writer.draft(reader, base, step.body, step.edits)
+    for (const object of draft.objects) fresh.set(objectId(object), object)
+    base = { tree: draft.commit.tree, parents: [draft.commit] }
+    drafts.push(draft)
+  }
+  return drafts
+}
 
 const file = ({ reader, tree }: Ground, path: string) => readFile(reader, tree, path)
 

@@ -9,6 +9,7 @@ import { encodePack } from '../../test/packs.ts'
 import { receivedPack } from '../../test/received.ts'
 import { accountPem, devicePem, Story } from '../../test/story.ts'
 import { parseCommit } from '../repo/commit.ts'
+import { editTree } from '../repo/edit-tree.ts'
 import type { Oid } from '../repo/object.ts'
 import { flatten } from '../repo/repository.ts'
 import { validateHistory } from '../validation/validate-history.ts'
@@ -219,6 +220,11 @@ describe('whatever is done on two sides', () => {
         for (const [path, oid] of mine) expect(its.get(path)).toBe(oid)
         for (const path of its.keys()) if (!mine.has(path)) expect(path).toMatch(/^(votes|members|invited|devices)\//)
         if (its.size === mine.size) same++
+        const at = await files(story, ours) // its own merge, when it is another one, is taken all the same
+        const edits = new Map([...new Set([...at.keys(), ...its.keys()])].filter((path) => at.get(path) !== its.get(path)).map((path) => [path, its.get(path)]))
+        const made = await editTree({ read: async (oid) => story.objects.get(oid) }, story.treeOf(ours), edits)
+        for (const object of made.objects) story.keep(object)
+        await valid(story, await story.tell({ author: alice, message: 'Merge', parents: [ours, theirs], tree: made.root }))
       }), { numRuns: 25 })
     })
     expect(same).toBeGreaterThan(5)

@@ -103,22 +103,26 @@ async function treeOf(env: Pick<BaseEnv, 'clock'>, reader: ObjectReader, sides: 
 /** A long way: nobody merges in between. */
 const MAX_WAY = 4096
 
-/** True when a fetched head does not build on that of a history. */
-export async function diverges(history: History, turns: Turns, head: Oid, pack: ReceivedPack): Promise<boolean> {
+/** Undefined when a fetched head builds on that of a history; else whether it brings what people see: anything but merges. */
+export async function diverges(history: History, turns: Turns, head: Oid, pack: ReceivedPack): Promise<{ shows: boolean } | undefined> {
   const seen = new Set<Oid>() // bounded by MAX_WAY
   const open = [head]
+  let shows = false
   while (open.length > 0) {
     const oid = open.pop() as Oid
-    if (oid === history.head) return false
-    if (seen.has(oid) || !pack.has(oid)) continue
+    if (oid === history.head) return undefined
+    if (seen.has(oid) || history.has(oid) || !pack.has(oid)) continue
     seen.add(oid)
-    if (seen.size > MAX_WAY) return false
+    if (seen.size > MAX_WAY) return undefined
     const object = await pack.read(oid)
     const pause = object && turns.object(object.data.length)
     if (pause) await pause
-    if (object?.type === 'commit') open.push(...parentsIn(object.data))
+    if (object?.type !== 'commit') continue
+    const parents = parentsIn(object.data)
+    if (parents.length < 2) shows = true
+    open.push(...parents)
   }
-  return true
+  return { shows }
 }
 
 const HEADER_BYTES = 400

@@ -1,10 +1,10 @@
 // What peers say about conversations in small messages: there is a commit, join us, where is it, we have read it, we are typing. Nothing of
 // it is believed beyond where to look. docs/protocol/04 §4.5, §5.2, §5.6, §5.8, traps S7, S17, S18. Proof: conversation/conversations.test.ts,
-// conversation/invitations.test.ts.
-import { JamiError, SummedWarning } from '@jamikit/core/base'
+// conversation/invitations.test.ts, conversation/notices.test.ts (hostile).
+import { JamiError, SummedWarning, TokenBucket } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, CertificateStore, ContactBook, ConversationId, ConversationInvitation, DeviceId, MessageId, PeerMessage, PeerMessages } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
-import { ASK_INVITE_MS } from '../defaults.ts'
+import { ASK_INVITE_MS, ELSEWHERE_RATE, MAX_RATED_DEVICES } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import type { Conversation } from './conversation.ts'
 import type { Invitations } from './invitations.ts'
@@ -21,6 +21,8 @@ export interface NoticesEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly invitations: Invitations
   readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   readonly fetch: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
+  /** A device announced what is here. */
+  readonly onHint: (conversation: Conversation, account: AccountUri, device: DeviceId, commit: Oid) => void
   readonly clone: (pending: Pending, device: DeviceId) => void
   /** Follows to a 1:1. */
   readonly accept: (id: ConversationId, from: AccountUri) => Promise<void>
@@ -34,6 +36,7 @@ export interface NoticesEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
 export class Notices {
   readonly #env: NoticesEnv
   readonly #asked = new Map<string, number>() // bounded by MAX_ASKED
+  readonly #elsewhere = new Map<DeviceId, TokenBucket>() // of who names other devices, least used first; bounded by MAX_RATED_DEVICES
   readonly #tooMany: SummedWarning
 
   constructor(env: NoticesEnv) {
@@ -73,11 +76,24 @@ export class Notices {
       } else if (contacts.isConfirmed(m.from) && !invitations.get(id) && !invitations.isDeclined(id)) this.#ask(m.from, id)
       return
     }
-    if (conversation.has(commit) || !mayFetch(conversation, m.from, m.fromDevice)) return
-    const named = device === m.fromDevice ? undefined : await certificates.get(device)
-    // the device in a notice only says where to look; it must belong to a member
+    if (!mayFetch(conversation, m.from, m.fromDevice)) return
+    if (conversation.has(commit)) return this.#env.onHint(conversation, m.from, m.fromDevice, commit)
+    // the device in a notice only says where to look; it must belong to a member, whose sessions are not for others to use up
+    const named = device === m.fromDevice || !this.#mayName(m.fromDevice) ? undefined : await certificates.get(device)
     if (named && mayFetch(conversation, named.accountId, device)) fetch(conversation, named.accountId, device, commit)
     else fetch(conversation, m.from, m.fromDevice, commit)
+  }
+
+  /** Once in a while: else we look with the teller, who has it as well. */
+  #mayName(teller: DeviceId): boolean {
+    const bucket = this.#elsewhere.get(teller) ?? new TokenBucket(ELSEWHERE_RATE, this.#env.clock.now())
+    this.#elsewhere.delete(teller)
+    this.#elsewhere.set(teller, bucket)
+    for (const oldest of this.#elsewhere.keys()) {
+      if (this.#elsewhere.size <= MAX_RATED_DEVICES) break
+      this.#elsewhere.delete(oldest)
+    }
+    return bucket.tryTake(this.#env.clock.now())
   }
 
   /** A 1:1 that we removed, with a contact who came back since and speaks to us in another one: what they wrote in the old one is not lost. */

@@ -1,14 +1,16 @@
 // A history whose newest part breaks the rules: what was there stays, can be read and written on, and the reason is told once, with the commit.
 // docs/protocol/04 §3.8, §4.7, trap S16.
-import { silentLogger, type JamiError } from '@jamikit/core/base'
+import { JamiError, silentLogger } from '@jamikit/core/base'
 import type { ConversationId, DeviceIdentity } from '@jamikit/core/contracts'
 import { SeededRandom } from '@jamikit/core/testing'
 import { expect, it } from 'vitest'
 import { crypto } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
 import { alice, bob, carol, text, texts, World } from '../../test/world.ts'
+import { MAX_TOLD_PROBLEMS } from '../defaults.ts'
 import { ObjectCache } from '../repo/object-cache.ts'
 import { Conversation } from './conversation.ts'
+import { Events } from './events.ts'
 import { printCommitNotice } from './small-payloads.ts'
 import type { SwarmConversations } from './swarm.ts'
 import { emptyFile } from './writer.ts'
@@ -89,4 +91,17 @@ it('SWM-13 of an invitation is tried three times, then told and left alone until
   expect([served, problems.length]).toEqual([6, 2])
   await c.remove(id)
   expect(c.list()).toEqual([])
+})
+
+it('problems that were told are remembered up to a bound, the oldest out; that something is given up is told each time', () => {
+  const events = new Events(silentLogger)
+  let told = 0
+  events.problem.listen(() => told++)
+  const problem = (n: number, more = {}) => events.tellProblem('c'.repeat(40) as ConversationId, new JamiError('ERR_REPO_INVALID', 'x', { details: { commit: `${n}`, ...more } }))
+  for (let n = 0; n <= MAX_TOLD_PROBLEMS; n++) problem(n)
+  problem(MAX_TOLD_PROBLEMS)
+  expect(told).toBe(MAX_TOLD_PROBLEMS + 1)
+  problem(0)
+  for (let n = 0; n < 2; n++) problem(1, { failures: 3 })
+  expect(told).toBe(MAX_TOLD_PROBLEMS + 4)
 })

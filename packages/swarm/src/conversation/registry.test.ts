@@ -1,11 +1,13 @@
 // Which conversations there are: one that cannot be opened costs itself and is kept, records before memory, members found without a walk.
 import { JamiError } from '@jamikit/core/base'
 import { encodeMsgpack } from '@jamikit/core/codec'
-import type { ConversationId } from '@jamikit/core/contracts'
+import type { AccountUri, ConversationId } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
 import { alice, bob, carol, person } from '../../test/harness.ts'
 import { memoryFiles, type MemoryFiles } from '../../test/memory.ts'
+import { MAX_GONE, MAX_INVITED_TIMES } from '../defaults.ts'
 import { Conversation } from './conversation.ts'
+import { decodeRecord, encodeRecord, keys, NEW_RECORD, put, withInvited } from './record.ts'
 import { Registry } from './registry.ts'
 
 const all = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
@@ -112,5 +114,32 @@ describe('changes', () => {
     const { registry, problems } = registryOver(storage)
     await registry.load()
     expect([[...registry.pending].map((p) => p.from), problems]).toEqual([[bob.accountId], []])
+  })
+})
+
+describe('bounds', () => {
+  it('of what is gone: the oldest is forgotten, on disk too', async () => {
+    const storage = memoryFiles()
+    await storage.batch(Array.from({ length: MAX_GONE }, (_, n) => put(keys.gone('a', id(n + 1)), { ...NEW_RECORD, createdMs: 1, removedMs: 10 + n, erasedMs: 10 + n })))
+    const { registry, create } = registryOver(storage)
+    await registry.load()
+    const conversation = await create()
+    await registry.remove(conversation.id, 1_000_000)
+    expect([registry.gone(id(1)), registry.gone(id(2))?.removedMs, registry.gone(conversation.id)?.removedMs]).toEqual([undefined, 11, 1_000_000])
+    expect((await all(storage.keys('a/conversation-gone/'))).length).toBe(MAX_GONE)
+  })
+
+  it('of whom we invited when: the oldest is forgotten, the newest time counts', () => {
+    let record = NEW_RECORD
+    const account = (n: number) => id(n) as string as AccountUri
+    for (let n = 0; n <= MAX_INVITED_TIMES; n++) record = withInvited(record, account(n), n)
+    record = withInvited(record, account(1), 9999)
+    expect([record.invited.size, record.invited.get(account(0)), record.invited.get(account(1))]).toEqual([MAX_INVITED_TIMES, undefined, 9999])
+    expect(decodeRecord(encodeRecord(record))).toEqual(record)
+  })
+
+  it('a record of the first version, of one that is here and of one that is waited for, is read', () => {
+    expect(decodeRecord(encodeMsgpack({ version: 1, from: '' }))).toEqual(NEW_RECORD)
+    expect(decodeRecord(encodeMsgpack({ version: 1, from: bob.accountId }))).toEqual({ ...NEW_RECORD, from: bob.accountId })
   })
 })

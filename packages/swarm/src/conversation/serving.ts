@@ -3,7 +3,7 @@
 import { JamiError, type Tasks } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, Channel, ContactBook, ConversationId, DeviceId, DeviceIdentity, PeerIdentity } from '@jamikit/core/contracts'
 import { parseConversationId } from '@jamikit/core/identity'
-import { MAX_ANSWER_CACHES, MAX_SERVED_CHANNELS, MERGED_BY_PEER_MS } from '../defaults.ts'
+import { MAX_ANSWER_CACHES, MAX_SERVED_CHANNELS } from '../defaults.ts'
 import type { Oid } from '../repo/object.ts'
 import { AnswerCache } from '../sync/answer-cache.ts'
 import { GitStream } from '../sync/git-stream.ts'
@@ -20,9 +20,9 @@ export interface ServingEnv extends Pick<BaseEnv, 'clock' | 'logger'> {
   readonly find: (id: ConversationId) => Conversation | undefined
   readonly mayFetch: (conversation: Conversation, account: AccountUri, device?: DeviceId) => boolean
   /** A peer has this commit and all before it. */
-  readonly onHas: (conversation: Conversation, account: AccountUri, head: Oid) => Promise<void>
+  readonly onHas: (conversation: Conversation, peer: PeerIdentity, head: Oid) => Promise<void>
   /** A peer has commits that we do not have: it merges them, and announces that to nobody. */
-  readonly onAhead: (conversation: Conversation, peer: PeerIdentity) => void
+  readonly onAhead: (conversation: Conversation, peer: PeerIdentity, commit: Oid) => void
 }
 
 export class Serving {
@@ -72,11 +72,11 @@ export class Serving {
           },
           onFetched: (head) => {
             const conversation = find(id)
-            if (conversation) tasks.run('status', () => this.#env.onHas(conversation, remote.accountId, head))
+            if (conversation) tasks.run('status', () => this.#env.onHas(conversation, remote, head))
           },
-          onAhead: () => {
+          onAhead: (commit) => {
             const conversation = find(id)
-            if (conversation) tasks.after(MERGED_BY_PEER_MS, 'fetching what the peer merged', () => this.#env.onAhead(conversation, remote))
+            if (conversation) this.#env.onAhead(conversation, remote, commit)
           },
         })
         await channel.close()

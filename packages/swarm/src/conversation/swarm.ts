@@ -12,17 +12,18 @@ import { ObjectCache } from '../repo/object-cache.ts'
 import { Routing } from '../drt/routing.ts'
 import { Announcing } from './announcing.ts'
 import { Cloning } from './cloning.ts'
-import { Conversation, type ConversationEnv } from './conversation.ts'
+import { type Change, Conversation, type ConversationEnv } from './conversation.ts'
+import { Converging } from './converging.ts'
+import { Creating } from './creating.ts'
 import { Events } from './events.ts'
 import { exportRepository } from './export.ts'
 import { Fetching } from './fetching.ts'
-import { checkProfile, Groups } from './groups.ts'
+import { Groups } from './groups.ts'
 import { Invitations } from './invitations.ts'
 import { Joining } from './joining.ts'
 import { Leaving } from './leaving.ts'
 import { Notices } from './notices.ts'
 import { Preferences } from './preferences.ts'
-import { profiling } from './membership.ts'
 import { type Pending, Registry } from './registry.ts'
 import { Serving } from './serving.ts'
 import { MIME, printDisplayed, printTyping } from './small-payloads.ts'
@@ -31,6 +32,7 @@ import { Typing } from './typing.ts'
 import { Views } from './view/views.ts'
 
 type Env = Parameters<ConversationsModule>[0]
+
 /** Conversations for createJamiNode(). */
 export function swarm(): ConversationsModule {
   return (env) => new SwarmConversations(env)
@@ -42,6 +44,7 @@ export class SwarmConversations implements Conversations {
   readonly #registry: Registry
   readonly #cloning: Cloning
   readonly #fetching: Fetching
+  readonly #converging: Converging
   readonly #serving: Serving
   readonly #statuses: Statuses
   readonly #typing: Typing
@@ -55,13 +58,12 @@ export class SwarmConversations implements Conversations {
   readonly #groups: Groups
   readonly #leaving: Leaving
   readonly #preferences: Preferences
+  readonly #creating: Creating
   readonly #joining: Joining
   readonly #events: Events
   readonly #cache = new ObjectCache(CACHE_BYTES)
   readonly #maxBytes: number
   readonly #off: (() => void)[] = []
-  /** Time of the newest conversation made here: two of one second, with the same peer, would be one. */
-  #createdS = 0
   #started: Promise<void> | undefined
 
   constructor(env: Env) {
@@ -78,21 +80,34 @@ export class SwarmConversations implements Conversations {
     const mayFetch = (conversation: Conversation, uri: AccountUri, device?: DeviceId) => this.#mayFetch(conversation, uri, device)
     const own = identity.accountId
     const onHas = (conversation: Conversation, account: AccountUri, head: Oid) => this.#statuses.note(conversation, account, head, 'sent')
+    const isConnected = (account: AccountUri, device: DeviceId) => this.#env.messages.connectedDevices(account).includes(device)
+    const wrote = (conversation: Conversation, change: Change) => this.#wrote(conversation, change)
     this.#registry = registry
     this.#fetching = new Fetching({
       clock, random, logger, tasks, connections, find, mayFetch, onHas, onProblem,
       files: (id) => storage.files(`${prefix}/conversations/${id}`),
-      isConnected: (account, device) => this.#env.messages.connectedDevices(account).includes(device),
-      onChange: (conversation, change, device) => this.#announcing.changed(conversation, change, change.merged ? undefined : device),
+      isConnected,
+      onChange: (conversation, change, source, head) => {
+        this.#announcing.changed(conversation, change)
+        this.#converging.changed(conversation, source, head, change)
+      },
+      onSame: (conversation, source, head) => this.#converging.same(conversation, source, head),
+      onDiverged: (conversation, source, head, what) => this.#converging.diverged(conversation, source, head, what),
+    })
+    this.#converging = new Converging({
+      clock, random, tasks, own: identity.deviceId, find, isConnected, fetching: this.#fetching,
+      linked: (conversation) => this.#announcing.told(conversation),
+      tell: (conversation, knows) => this.#announcing.tell(conversation, knows),
     })
     this.#serving = new Serving({
       clock, logger, tasks, identity, contacts, mayFetch,
       find: (id) => registry.findServed(id),
-      onHas: async (conversation, account, head) => {
-        this.#leaving.fetched(conversation, account, head)
-        await onHas(conversation, account, head)
+      onHas: async (conversation, { accountId, deviceId }, head) => {
+        this.#leaving.fetched(conversation, accountId, head)
+        this.#converging.served(conversation, { account: accountId, device: deviceId })
+        await onHas(conversation, accountId, head)
       },
-      onAhead: (conversation, peer) => this.#fetching.request(conversation, peer.accountId, peer.deviceId),
+      onAhead: (conversation, peer, commit) => this.#converging.ahead(conversation, { account: peer.accountId, device: peer.deviceId }, commit),
     })
     this.#cloning = new Cloning({
       registry, tasks, directory, logger, onProblem,
@@ -100,10 +115,11 @@ export class SwarmConversations implements Conversations {
       clone: (pending, device) => this.#joining.clone(pending, device),
       onCloned: (conversation, from, head) => this.#joining.cloned(conversation, from, head),
     })
+    this.#creating = new Creating({ clock, crypto: env.crypto, identity, displayName: env.displayName, registry, conversationEnv: (id) => this.#conversationEnv(id) })
     this.#joining = new Joining({
       tasks, own, registry, onHas, onProblem, maxBytes: this.#maxBytes, certificates: env.certificates, fetching: this.#fetching,
       conversationEnv: (id) => this.#conversationEnv(id),
-      onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined),
+      onChange: wrote,
       onReady: (conversation) => events.ready.emit({ conversation }),
     })
     this.#statuses = new Statuses({
@@ -130,7 +146,7 @@ export class SwarmConversations implements Conversations {
     })
     this.#invitations = new Invitations({ clock, storage, prefix, contacts, onProblem })
     this.#preferences = new Preferences({ clock, storage, prefix, onProblem })
-    this.#groups = new Groups({ clock, logger, own, messages: env.messages, registry, onChange: (conversation, change) => this.#announcing.changed(conversation, change, undefined) })
+    this.#groups = new Groups({ clock, logger, own, messages: env.messages, registry, onChange: wrote })
     this.#leaving = new Leaving({
       clock, tasks, own, registry, onProblem, others: (conversation) => this.#announcing.others(conversation),
       announce: (conversation) => this.#announcing.announce(conversation),
@@ -139,8 +155,9 @@ export class SwarmConversations implements Conversations {
     this.#typing = new Typing(clock, (event) => this.#events.typing.emit(event))
     this.#notices = new Notices({
       clock, logger, contacts, certificates: env.certificates, messages: env.messages, registry, invitations: this.#invitations, mayFetch,
-      fetch: (conversation, account, device, commit) => this.#fetching.request(conversation, account, device, commit),
-      clone: (pending, device) => this.#cloneFrom(pending, device),
+      fetch: (conversation, account, device, commit) => this.#converging.announced(conversation, { account, device }, commit),
+      onHint: (conversation, account, device, commit) => this.#converging.hinted(conversation, { account, device }, commit),
+      clone: (pending, device) => this.#cloning.start(pending, device),
       accept: (id, from) => this.accept({ conversation: id, from }),
       onInvitation: (invitation) => this.#events.invitation.emit(invitation),
       onAsked: (conversation, account, device) => this.#groups.asked(conversation, account, device),
@@ -185,11 +202,13 @@ export class SwarmConversations implements Conversations {
       this.#off.push(
         this.#events.ready.listen(({ conversation }) => this.#route(conversation)),
         this.#routing.onNode(({ conversation: id, device, account, up }) => {
-          const conversation = up ? this.#registry.find(id) : undefined
+          if (!up || this.#env.messages.connectedDevices(account).includes(device)) return // whoever has a message channel was asked when that opened
+          const conversation = this.#registry.find(id)
           if (conversation && this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device) // what was written before we met
         }),
       )
       for (const { id } of this.#registry.ready) this.#route(id)
+      this.#routing.memberAppeared(this.#env.identity.accountId) // our other devices
       for (const p of this.#registry.pending) this.#cloning.round(p)
       for (const conversation of this.#registry.ready) if (conversation.roleOf(this.#env.identity.accountId) === 'invited') this.#tasks.run('joining', () => this.#joining.join(conversation))
     })()
@@ -269,15 +288,9 @@ export class SwarmConversations implements Conversations {
   }
 
   async create(options: Parameters<Conversations['create']>[0]): Promise<ConversationId> {
-    const card = options.mode === 2 && options.profile ? checkProfile(options.profile) : {}
-    this.#registry.checkRoom()
-    this.#createdS = Math.max(this.#createdS + 1, Math.floor(this.#env.clock.wallTimeMs() / 1000)) // two at once are two
-    const conversation = await Conversation.create((id) => this.#conversationEnv(id), this.#env, options.mode === 0 ? options.peer : undefined, this.#createdS)
-    this.#createdS = Math.max(this.#createdS, conversation.createdS)
-    if (Object.keys(card).length > 0) await conversation.change(profiling(card))
-    await this.#registry.enter(conversation, this.#env.clock.wallTimeMs())
-    this.#events.ready.emit({ conversation: conversation.id })
-    return conversation.id
+    const conversation = await this.#creating.create(options)
+    this.#events.ready.emit({ conversation })
+    return conversation
   }
 
   async accept({ conversation: id, from, mode }: Parameters<Conversations['accept']>[0]): Promise<void> {
@@ -304,6 +317,7 @@ export class SwarmConversations implements Conversations {
     this.#routing.close(id)
     this.#routed.delete(id)
     this.#fetching.forget(id)
+    this.#converging.forget(id)
     this.#serving.forget(id)
     this.#announcing.forget(id)
     this.#preferences.forget(id)
@@ -314,7 +328,7 @@ export class SwarmConversations implements Conversations {
     if (options.signal?.aborted) throw abortError(options.signal)
     const conversation = this.#registry.get(id)
     const { id: message, change } = await conversation.append(body, options.key)
-    if (change) this.#announcing.changed(conversation, change, undefined)
+    if (change) this.#wrote(conversation, change)
     return message
   }
 
@@ -354,18 +368,12 @@ export class SwarmConversations implements Conversations {
     const pending = this.#registry.findPending(id)
     if (pending) return this.#cloning.round(pending)
     const conversation = this.#registry.get(id)
-    for (const uri of this.#announcing.others(conversation)) {
-      const devices = new Set(messages.connectedDevices(uri))
-      for await (const device of directory.devicesOf(uri, op)) devices.add(device)
-      await Promise.all([...devices].map((device) => this.#fetching.whenFetched(conversation, uri, device)))
-    }
+    for (const uri of this.#announcing.others(conversation)) await this.#fetching.fromAll(conversation, uri, messages.connectedDevices(uri), directory.devicesOf(uri, op))
   }
 
   async exportTo(id: ConversationId, directory: string): Promise<void> {
     await exportRepository(this.#registry.get(id), directory)
   }
-
-  // ---------------------------------------------------------------- groups
 
   invitations(): readonly ConversationInvitation[] {
     return this.#invitations.list
@@ -410,8 +418,6 @@ export class SwarmConversations implements Conversations {
     this.#events.updated.emit({ conversation: id })
   }
 
-  // ---------------------------------------------------------------- what people see
-
   message(id: ConversationId, message: MessageId): Promise<MessageView | undefined> {
     return this.#views.message(id, message)
   }
@@ -434,11 +440,18 @@ export class SwarmConversations implements Conversations {
 
   // ---------------------------------------------------------------- who may, who has
 
+  /** A change of ours: the program and the members hear of it at once. */
+  #wrote(conversation: Conversation, change: Change): void {
+    this.#announcing.changed(conversation, change)
+    this.#converging.wrote(conversation)
+    this.#announcing.announce(conversation)
+  }
+
   /** By the tree of main, and by our own bans. */
   #mayFetch(conversation: Conversation, uri: AccountUri, device?: DeviceId): boolean {
     const { contacts } = this.#env
     const role = conversation.roleOf(uri)
-    return (role === 'admin' || role === 'member' || role === 'invited') && !contacts.isBanned(uri) && !conversation.isBanned(uri, device)
+    return (role === 'admin' || role === 'member' || role === 'invited') && !contacts.isBanned(uri) && !(device && contacts.isBanned(device)) && !conversation.isBanned(uri, device)
   }
 
   /** Nothing more is given to an account, or taken from it. */
@@ -452,13 +465,7 @@ export class SwarmConversations implements Conversations {
 
   #peerReady(account: AccountUri, device: DeviceId): void {
     for (const conversation of this.#registry.of(account)) if (this.#mayFetch(conversation, account, device)) this.#fetching.request(conversation, account, device)
-    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloneFrom(pending, device)
+    for (const pending of this.#registry.pending) if (pending.from === account) this.#cloning.start(pending, device)
     this.#groups.appeared(account, device)
-  }
-
-  // ---------------------------------------------------------------- cloning
-
-  #cloneFrom(pending: Pending, device: DeviceId): void {
-    this.#tasks.run('clone', () => this.#cloning.from(pending, device))
   }
 }

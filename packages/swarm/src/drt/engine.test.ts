@@ -5,7 +5,7 @@ import { SeededRandom, testIdentity, testPeer } from '@jamikit/core/testing'
 import { describe, expect, it } from 'vitest'
 import { EngineBench, joined } from '../../test/drt-engine.ts'
 import { compareDistance, idBeside } from './distance.ts'
-import { BAD_MS, CERTIFICATE_TIMEOUT_MS, DIAL_RETRY_FIRST_MS, FIND_PERIOD_MS, LEASE_RENEWAL_S, MAX_DIALS, MAX_FAILED_DIALS, MAX_NODES_PER_ACCOUNT, SHORT_CHANNEL_MS } from './limits.ts'
+import { BAD_MS, CERTIFICATE_TIMEOUT_MS, DIAL_RETRY_FIRST_MS, FIND_PERIOD_MS, LEASE_RENEWAL_S, MAX_DIALS, MAX_FAILED_DIALS, MAX_NODES_PER_ACCOUNT, PASS_RATE, SHORT_CHANNEL_MS } from './limits.ts'
 import type { MobileLease } from './wire.ts'
 
 const random = new SeededRandom('engine')
@@ -334,6 +334,43 @@ describe('mobile devices', () => {
     expect((b.take().at(-1)?.self?.lease?.issuedAt ?? 0) - (first?.issuedAt ?? 0)).toBeGreaterThan(30 * 86_400 - LEASE_RENEWAL_S)
     a.tickTo(30 * 86_400_000 + 60_000)
     expect(a.engine.toWake()).toEqual([])
+  })
+
+  it('SWM-25 a mobile device that falls asleep is told to the two who are closest, unless it is ours to wake; what comes with it unasked is not learnt', async () => {
+    const { a } = await met()
+    const near = [250, 251, 252].map((bits) => idBeside(bob.deviceId, bits, random.bytes(32)))
+    for (const [i, device] of near.entries()) a.up(10 + i, device, randomAccount())
+    a.take()
+    const [lease] = a.engine.table.leases() as Iterable<MobileLease>
+    a.engine.channelDown(1, 0)
+    expect(a.sent.map(({ channel, message }) => [channel, message.response])).toEqual([12, 11].map((channel) => [channel, { query: 2, nodes: [], mobileNodes: [bob.deviceId], mobileInfos: [{ id: bob.deviceId, lease }] }]))
+    const { bench } = connected(1)
+    bench.store.set(bob.deviceId, testPeer(bob))
+    bench.say(1, found())
+    bench.say(1, { isMobile: false, response: { query: 2, nodes: [randomId()], mobileNodes: [bob.deviceId], mobileInfos: [{ id: bob.deviceId, lease }] } })
+    await bench.rest()
+    expect([[...bench.engine.table.leases()].length, bench.dials]).toEqual([1, []])
+    const alone = (await met()).a
+    alone.take()
+    alone.up(5, randomId(), randomAccount())
+    alone.take()
+    alone.engine.channelDown(1, 0)
+    expect(alone.take()).toEqual([])
+  })
+
+  it('leases are passed on at a rate, and a newer one of a device that is known is not', async () => {
+    const { bench } = connected(0)
+    for (let i = 0; i < 4; i++) bench.up(100 + i, idBeside(bob.deviceId, 240 + i, random.bytes(32)), randomAccount())
+    bench.take()
+    const wallS = Math.floor(bench.wallMs / 1000)
+    const leases = Array.from({ length: 3 * PASS_RATE.burst }, (): MobileLease => ({
+      format: 1, conversation: bench.conversation, issuer: randomAccount(), device: idBeside(bob.deviceId, 200, random.bytes(32)), issuedAt: wallS, expiresAt: wallS + 1_000, signature: new Uint8Array(1),
+    }))
+    for (const lease of leases) bench.engine.leaseChecked(lease, true, 0)
+    expect(bench.take()).toHaveLength(2 * PASS_RATE.burst)
+    bench.now = 60_000
+    bench.engine.leaseChecked({ ...(leases[0] as MobileLease), expiresAt: wallS + 2_000 }, true, bench.now)
+    expect(bench.take()).toEqual([])
   })
 
   it('what was checked in an earlier run is woken after a cold start', async () => {

@@ -1,12 +1,12 @@
 // The distributed routing table of one conversation as a function of channels, bytes and time: whom to dial, what to ask and answer, which
 // mobile devices to wake. No I/O: effects go to the host, when to come back is `nextMs`. docs/protocol/04 §6, B.6. Proof: drt/engine.test.ts,
 // drt/overlay.test.ts, drt/hostile.test.ts.
-import { JamiError, limitError } from '@jamikit/core/base'
+import { JamiError, limitError, TokenBucket } from '@jamikit/core/base'
 import type { AccountUri, DeviceId, PeerIdentity } from '@jamikit/core/contracts'
 import { idBeside } from './distance.ts'
 import { fitCertificates } from './leases.ts'
 import {
-  BAD_MS, DIAL_RETRY_FIRST_MS, FIND_COUNT, FIND_PERIOD_MS, MAX_BAD, MAX_CONNECTED, MAX_DIALS, MAX_MOBILE_INFOS, MAX_NODES_PER_ACCOUNT,
+  BAD_MS, BUCKET_SIZE, DIAL_RETRY_FIRST_MS, FIND_COUNT, FIND_PERIOD_MS, MAX_BAD, MAX_CONNECTED, MAX_DIALS, MAX_MOBILE_INFOS, MAX_NODES_PER_ACCOUNT, PASS_RATE,
 } from './limits.ts'
 import type { DrtHost, DrtOptions } from './host.ts'
 import { Mobiles } from './mobiles.ts'
@@ -26,6 +26,7 @@ export class DrtEngine {
   readonly #bad = new Map<DeviceId, number>() // until when; oldest first; bounded by MAX_BAD
   readonly #linkDials = new Set<DeviceId>() // attempts that may make a link; bounded by MAX_DIALS
   #now: number
+  readonly #passing: TokenBucket
   #isConnected = false
   #stopped = false
   #nextFindMs = Number.POSITIVE_INFINITY
@@ -36,8 +37,12 @@ export class DrtEngine {
     this.#o = options
     this.#host = host
     this.#now = nowMs
+    this.#passing = new TokenBucket(PASS_RATE, nowMs)
     this.#table = new RoutingTable(options.device)
-    this.#mobiles = new Mobiles(options, host, this.#table, this.#peers, (peer, ids) => this.#sendTo(peer, { certificateRequest: ids }), nowMs)
+    this.#mobiles = new Mobiles(options, host, this.#table, this.#peers, nowMs, {
+      askForCertificates: (peer, ids) => this.#sendTo(peer, { certificateRequest: ids }),
+      pass: (lease) => this.#pass(lease),
+    })
   }
 
   /** When `tick` is due. */
@@ -186,7 +191,10 @@ export class DrtEngine {
     const node = this.#table.disconnect(device, now, (failures) => this.#retryMs(failures))
     this.#mobiles.gone(device, now)
     if (node) this.#host.node(device, node.account, false)
-    if (node?.lease) this.#host.mobilesChanged()
+    if (node?.lease) {
+      this.#host.mobilesChanged()
+      this.#pass(node.lease)
+    }
     this.#maintain()
     this.#settle()
   }
@@ -299,11 +307,13 @@ export class DrtEngine {
     })
   }
 
-  /** Only an answer to a question of ours, and no more of it than we asked for. */
+  /** Ids only of an answer to a question of ours, and no more than we asked for; leases prove themselves, and are passed on without being asked for. */
   #hear(peer: Peer, { query, nodes, mobileInfos }: FindResponse): void {
-    if (query !== FOUND || peer.questions === 0) return this.#excess(peer)
-    peer.questions--
-    for (const device of nodes.slice(0, FIND_COUNT)) this.#hearOf(device, peer)
+    if (query !== FOUND) return this.#excess(peer)
+    if (peer.questions > 0) {
+      peer.questions--
+      for (const device of nodes.slice(0, FIND_COUNT)) this.#hearOf(device, peer)
+    } else this.#excess(peer)
     for (const info of mobileInfos ?? []) this.#mobiles.hear(info, peer.device)
     this.#maintain()
   }
@@ -326,6 +336,14 @@ export class DrtEngine {
     if (!line) return
     const { isMobile, self } = this.#mobiles
     this.#host.send(line.id, encodeDrtMessage({ isMobile, ...(self && (message.request || message.response) && { self }), ...message }))
+  }
+
+  /** A mobile device that is asleep and new to us: whoever is closer than we are must know it to wake it. A few at once, then one each second. */
+  #pass(lease: MobileLease): void {
+    const { device } = lease
+    if (this.#stopped || this.#table.node(device) || this.#table.isResponsible(device) || !this.#passing.tryTake(this.#now)) return
+    this.#mobiles.announce(device)
+    for (const closer of this.#table.closest(device, BUCKET_SIZE)) this.#sendTo(closer, { response: { query: FOUND, nodes: [], mobileNodes: [device], mobileInfos: [{ id: device, lease }] } })
   }
 
   #ask(device: DeviceId, target: DeviceId): void {

@@ -56,6 +56,8 @@ export const SHORT_CHANNEL_MS = 30_000
 export const HEARD_RATE = { burst: 16, perSecond: 1 / 30 } as const
 export const FIND_RATE = { burst: 20, perSecond: 0.5 } as const
 export const CERTIFICATE_RATE = { burst: 4, perSecond: 0.1 } as const
+/** Leases that we pass on without being asked: a burst, then a rate. */
+export const PASS_RATE = { burst: 32, perSecond: 1 } as const
 /** Messages that are neither answered nor learnt from, before the channel is ended: a burst, then a rate. */
 export const EXCESS_RATE = { burst: 256, perSecond: 1 } as const
 export const MAX_REMEMBERED_PEERS = 1_024

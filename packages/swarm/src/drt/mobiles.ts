@@ -13,10 +13,17 @@ import type { MobileInfo, MobileLease } from './wire.ts'
 const EXPIRY_MS = 60_000
 const RENEWAL_MS = 3_600_000
 
+export interface MobileActions {
+  askForCertificates(peer: DeviceId, ids: readonly DeviceId[]): void
+  /** A device that we did not know as mobile: others may have to. */
+  pass(lease: MobileLease): void
+}
+
 export class Mobiles {
   readonly #o: DrtOptions
   readonly #host: DrtHost
   readonly #table: RoutingTable
+  readonly #actions: MobileActions
   readonly #pending: PendingLeases
   readonly #announced = new Set<DeviceId>() // named to others; bounded by MAX_ANNOUNCED, oldest out
   #isMobile = false
@@ -25,14 +32,15 @@ export class Mobiles {
   #nextExpiryMs = Number.POSITIVE_INFINITY
   #nextRenewalMs = Number.POSITIVE_INFINITY
 
-  constructor(options: DrtOptions, host: DrtHost, table: RoutingTable, peers: Peers, askForCertificates: (peer: DeviceId, ids: readonly DeviceId[]) => void, nowMs: number) {
+  constructor(options: DrtOptions, host: DrtHost, table: RoutingTable, peers: Peers, nowMs: number, actions: MobileActions) {
     this.#o = options
     this.#host = host
     this.#table = table
+    this.#actions = actions
     this.#now = nowMs
     this.#pending = new PendingLeases({
       find: (device, account, where) => host.findCertificate(device, account, where),
-      ask: askForCertificates,
+      ask: (peer, ids) => actions.askForCertificates(peer, ids),
       canAsk: (peer) => table.node(peer) !== undefined && (peers.get(peer)?.version ?? 0) >= 3,
       mayLookUp: (peer) => peers.get(peer)?.lookups.tryTake(this.#now) ?? false,
       check: (lease, peer) => host.checkLease(lease, peer),
@@ -121,9 +129,11 @@ export class Mobiles {
     if (!good || !this.#isUseful(lease)) return
     const node = this.#table.node(lease.device)
     if (node && !node.isMobile) return // it says of itself that it is not
+    const isNew = this.#table.lease(lease.device) === undefined
     if (!this.#table.setMobile(lease)) return
     if (this.#nextExpiryMs === Number.POSITIVE_INFINITY) this.#nextExpiryMs = now + EXPIRY_MS
     this.#host.mobilesChanged()
+    if (isNew) this.#actions.pass(lease) // a newer lease of the same device is not passed on: nobody gains a flood by making them
   }
 
   /** Of an earlier run, checked then. */

@@ -31,7 +31,7 @@ export interface ServeOptions {
   /** The peer now has this commit and all before it. */
   readonly onFetched: (head: Oid) => void
   /** The peer told of commits that we do not have: it will merge, and merges are announced by nobody. */
-  readonly onAhead: () => void
+  readonly onAhead: (commit: Oid) => void
   readonly signal: AbortSignal
 }
 
@@ -163,7 +163,8 @@ class Server {
       leave()
     }
     for (const head of wants) this.#options.onFetched(head)
-    if (owned.length < haves.length) this.#options.onAhead()
+    const unknown = haves.find((oid) => !history.info(oid))
+    if (unknown !== undefined) this.#options.onAhead(unknown)
   }
 
   async #answer(history: Served, wants: readonly Oid[], owned: readonly Oid[]): Promise<Answer> {

@@ -12,6 +12,7 @@ import { checkpointRule } from './rules/checkpoint.ts'
 import { editRule } from './rules/edit.ts'
 import { initialRule, readInitial } from './rules/initial.ts'
 import { addRule, joinRule, removeRule } from './rules/member.ts'
+import { mergeRule } from './rules/merge.ts'
 import { ordinaryRule } from './rules/ordinary.ts'
 import { profileRule } from './rules/profile.ts'
 import type { RootFacts, RuleContext, RuleName } from './rules/rule.ts'
@@ -28,6 +29,8 @@ export interface ValidationContext {
   treeOf(oid: Oid): Oid | undefined
   /** Facts of the first commit; known once that is validated. */
   root(): Promise<RootFacts>
+  /** Trees of the best common ancestors of a merge's parents. @throws ERR_LIMIT */
+  bases(merge: Commit): Promise<readonly Oid[]>
   /** A commit below `commit`, with its author. */
   ancestor(commit: Commit, oid: Oid): Promise<{ author: AccountUri; body: CommitBody } | undefined>
 }
@@ -46,10 +49,8 @@ export async function validateCommit(ctx: ValidationContext, id: Oid, commit: Co
   const [before, other] = parents
   const changes = await judged('tree', () => ctx.trees.diff(before, commit.tree, budget))
   if (other !== undefined) {
-    await judged('merge', async () => {
-      const against = new Set(changes.map(({ path }) => path))
-      for (const { path } of await ctx.trees.diff(other, commit.tree, budget)) if (against.has(path)) throw repoInvalid(`merge commit: ${path} has content of neither parent`, { path })
-    })
+    const { trees } = ctx
+    await judged('merge', () => mergeRule({ trees, budget, after: commit.tree, changes, other, bases: () => ctx.bases(commit) }))
     return author
   }
   const root = parents.length === 0 ? await judged('initial', () => ({ ...readInitial(body), creator: author.uri })) : await ctx.root()

@@ -3,7 +3,7 @@
 // docs/protocol/04 §3.1, §3.2, trap S11. Proof: validation/validate-history.test.ts.
 import { JamiError, limitError, Slices } from '@jamikit/core/base'
 import type { AccountUri, BaseEnv, ConversationId } from '@jamikit/core/contracts'
-import { MAX_COMMIT_BYTES, MAX_ENTRIES_PER_COMMIT, MAX_ENTRIES_PER_FETCH, MAX_FETCHED_COMMITS, VALIDATIONS_AT_ONCE } from '../defaults.ts'
+import { MAX_COMMIT_BYTES, MAX_ENTRIES_PER_COMMIT, MAX_ENTRIES_PER_FETCH, MAX_FETCHED_COMMITS, MAX_MERGE_WALK, VALIDATIONS_AT_ONCE } from '../defaults.ts'
 import { type Commit, parseCommit } from '../repo/commit.ts'
 import { type CommitBody, parseBody } from '../repo/commit-body.ts'
 import { type Oid, repoInvalid } from '../repo/object.ts'
@@ -12,6 +12,7 @@ import { Ancestry } from './ancestry.ts'
 import { Authors } from './author.ts'
 import type { RootFacts, RuleName } from './rules/rule.ts'
 import { readInitial } from './rules/initial.ts'
+import { basesOf } from './merge-bases.ts'
 import { Budget, Trees } from './trees.ts'
 import { validateCommit, type ValidationContext } from './validate-commit.ts'
 
@@ -74,6 +75,12 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
   }
   const trees = new Trees(reader, slices, new Budget('tree entries looked at in one fetch', MAX_ENTRIES_PER_FETCH))
   const authors = new Authors(env.crypto, trees)
+  // commits by number, parents below: those that were there by their row, then those that come
+  const before = known?.rows ?? 0
+  const numbers = new Map(order.map((oid, i) => [oid, before + i]))
+  const numberOf = (oid: Oid) => numbers.get(oid) ?? (known?.info(oid)?.row as number)
+  const numberedParents = (number: number) => (number < before ? known?.row(number).parents ?? [] : (lights.get(order[number - before] as Oid) as Light).parents.map(numberOf))
+  const walked = new Budget('commits looked at for the merges of one fetch', MAX_MERGE_WALK)
   const ancestry = new Ancestry((ancestor, of) => known?.has(ancestor) === true && known.has(of) && known.isAncestor(ancestor, of))
   for (const oid of order) {
     ancestry.add(oid, (lights.get(oid) as Light).parents)
@@ -95,6 +102,10 @@ export async function validateHistory(env: Pick<BaseEnv, 'crypto' | 'clock'>, fe
         return { ...readInitial(parseBody(first.message)), creator: await authorOf(conversation, first) }
       })()
       return root
+    },
+    bases: async ({ parents: [first, second] }) => {
+      const bases = await basesOf(numberOf(first as Oid), numberOf(second as Oid), numberedParents, walked, slices)
+      return bases.map((number) => (number < before ? known?.row(number).tree : lights.get(order[number - before] as Oid)?.tree) as Oid)
     },
     ancestor: async (commit, oid) => {
       if (!ancestry.reaches(commit.parents, oid, new Budget('commits looked at for an edit', MAX_ENTRIES_PER_COMMIT))) return undefined

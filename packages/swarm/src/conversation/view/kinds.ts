@@ -12,7 +12,7 @@ export type Relation = (typeof RELATION)[keyof typeof RELATION]
 
 export const FILE_TYPE = 'application/data-transfer+json'
 const EVENTS: ReadonlySet<string> = new Set(['initial', 'member', 'application/update-profile'])
-const HIDDEN: ReadonlySet<string> = new Set(['merge', 'vote', 'application/edited-message'])
+const HIDDEN: ReadonlySet<string> = new Set(['merge', 'vote', 'device', 'application/edited-message'])
 
 /** People see it as an item of the history. */
 export const isVisible = (kind: number): boolean => kind === KIND.message || kind === KIND.event || kind === KIND.file

@@ -3,8 +3,9 @@ import type { AccountUri, MessageId } from '@jamikit/core/contracts'
 import { describe, expect, it } from 'vitest'
 import { alice, bob, clock, exchange, pair, problems } from '../../../test/harness.ts'
 import { memoryFiles } from '../../../test/memory.ts'
+import { Rows } from '../../../test/rows.ts'
 import type { Conversation } from '../conversation.ts'
-import { MAX_EDITIONS, MAX_REACTION_CHANGES, MAX_REACTIONS, Projection } from './projection.ts'
+import { MAX_EDITIONS, MAX_EDITS, MAX_REACTION_CHANGES, MAX_REACTIONS, Projection } from './projection.ts'
 import { Blocks } from './runs.ts'
 import { ViewIndex } from './view-index.ts'
 
@@ -16,7 +17,7 @@ async function project(of: Conversation) {
   const index = new ViewIndex({ files: memoryFiles().files('c'), clock, blocks: new Blocks(64), history: of.history, entry, onProblem: (error) => problems.push(error) })
   await index.load()
   await index.catchUp()
-  const projection = new Projection({ history: of.history, index, entry })
+  const projection = new Projection({ history: of.history, index, entry, kept: new Map() })
   return {
     projection,
     async view(id: MessageId) {
@@ -120,14 +121,32 @@ describe('messages as people see them', () => {
     let reads = 0
     const info = (row: number) => ({ oid: row === 0 ? 'm' : `e${row}`, row, position: row, timeS: row })
     const projection = new Projection({
-      history: { info: () => info(0), row: info } as never, index: { kind: () => 1, changes: async () => rows } as never,
+      history: { info: () => info(0), row: info } as never, index: { kind: () => 1, changes: async (_row: number, of: readonly number[]) => rows.filter(({ relation }) => of.includes(relation)) } as never,
       entry: async (oid) => {
         reads++
         return entries.get(oid) as never
       },
+      kept: new Map(),
     })
     const view = await projection.view({ id: 'm', timeMs: 0, fields: { body: 'first' } } as never)
     expect([view.fields.body, view.editions.length, view.editions[0]?.body, view.reactions.length, view.reactions[0]?.body.length]).toEqual([`b${MAX_EDITIONS + 49}`, MAX_EDITIONS, `b${MAX_EDITIONS + 48}`, MAX_REACTIONS, 256])
     expect(reads).toBeLessThanOrEqual(MAX_EDITIONS + 1 + MAX_REACTION_CHANGES)
+    reads = 0
+    await projection.view({ id: 'm', timeMs: 0, fields: { body: 'first' } } as never)
+    expect(reads).toBeLessThanOrEqual(MAX_EDITIONS + 1) // reactions are known: each new one shows those before again
+  })
+
+  it('what a member who edits or reacts without end costs: a message that was changed 50,000 times is shown by looking at the newest changes', async () => {
+    const rows = new Rows({ oid: 'm' })
+    const entry = async (oid: string) => ({ id: oid, parents: ['p'], type: 'text/plain', author: 'a', timeMs: 0, fields: oid === 'm' ? { body: 'first' } : /[02468]$/.test(oid) ? { body: oid, edit: 'm' } : { body: oid, 'react-to': 'm' } }) as never
+    for (let i = 0; i < 50_000; i++) rows.add({ oid: `e${i}` })
+    let looked = 0
+    const history = { ...rows.history, get rows() { return rows.history.rows }, row: (row: number) => (looked++, rows.history.row(row)) } as never
+    const index = new ViewIndex({ files: memoryFiles().files('c'), clock, blocks: new Blocks(64), history, entry, onProblem: (error) => problems.push(error) })
+    await index.load()
+    await index.catchUp()
+    looked = 0
+    const { fields, editions, reactions } = await new Projection({ history, index, entry, kept: new Map() }).view(await entry('m'))
+    expect([fields.body, editions[0]?.body, reactions.length, looked]).toEqual(['e49998', 'e49996', MAX_REACTIONS, MAX_EDITS + MAX_REACTION_CHANGES])
   })
 })

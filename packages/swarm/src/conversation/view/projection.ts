@@ -11,6 +11,12 @@ export const MAX_EDITIONS = 100
 export const MAX_REACTIONS = 1_000
 /** Changes of reactions that are looked at for one message, the newest ones: what a member who reacts without end costs. */
 export const MAX_REACTION_CHANGES = 4_096
+/** Edits, and deletions, that are looked at for one message, the newest ones. */
+export const MAX_EDITS = 1_024
+/** Changes of reactions that were read lately, of all conversations. */
+export const MAX_KEPT_CHANGES = 2 * MAX_REACTION_CHANGES
+const TEXTS = [RELATION.edit, RELATION.deletion] as const
+const REACTIONS = [RELATION.reaction, RELATION.reactionEdit, RELATION.reactionRemoval] as const
 /** Characters of a reaction. */
 const MAX_REACTION_LENGTH = 256
 
@@ -18,6 +24,8 @@ export interface ProjectionEnv {
   readonly history: History
   readonly index: Pick<ViewIndex, 'kind' | 'changes'>
   readonly entry: (oid: Oid) => Promise<ConversationEntry | undefined>
+  /** Shared by all conversations: each new reaction shows those before it again. */
+  readonly kept: Map<Oid, MessageReaction & { readonly edits: string }> // bounded by MAX_KEPT_CHANGES
 }
 
 interface Placed extends Change {
@@ -48,10 +56,10 @@ export class Projection {
   }
 
   /** Changes that stand after the message in the order of main, oldest first. */
-  async #placed(of: CommitInfo): Promise<Placed[]> {
+  async #placed(of: CommitInfo, all = true): Promise<Placed[]> {
     const { history, index } = this.#env
     const out: Placed[] = []
-    for (const change of await index.changes(of.row)) {
+    for (const change of [...(await index.changes(of.row, TEXTS, MAX_EDITS)), ...(all ? await index.changes(of.row, REACTIONS, MAX_REACTION_CHANGES) : [])]) {
       const info = history.row(change.row)
       if (info.position > of.position) out.push({ ...change, info })
     }
@@ -61,7 +69,7 @@ export class Projection {
   /** The text as it stands now; undefined when the author took it back. */
   async text(entry: ConversationEntry): Promise<string | undefined> {
     const info = this.#env.history.info(entry.id)
-    const newest = info && (await this.#placed(info)).findLast(({ relation }) => relation === RELATION.edit || relation === RELATION.deletion)
+    const newest = info && (await this.#placed(info, false)).findLast(({ relation }) => relation === RELATION.edit || relation === RELATION.deletion)
     if (!newest || this.#env.index.kind(info.row) === KIND.file) return newest?.relation === RELATION.deletion ? undefined : textOf(entry)
     return newest.relation === RELATION.deletion ? undefined : (await this.#env.entry(newest.info.oid))?.fields.body
   }
@@ -103,18 +111,35 @@ export class Projection {
   async #reactions(changes: readonly Placed[]): Promise<MessageReaction[]> {
     const out = new Map<Oid, MessageReaction>() // bounded by MAX_REACTION_CHANGES
     for (const { relation, info } of changes.slice(-MAX_REACTION_CHANGES)) {
-      const change = await this.#env.entry(info.oid)
+      const change = await this.#change(info.oid)
       if (!change) continue
-      const body = cutText(change.fields.body ?? '', MAX_REACTION_LENGTH)
+      const { edits, ...said } = change
       if (relation === RELATION.reaction) {
-        out.set(change.id, { id: change.id, author: change.author, body, timeMs: change.timeMs })
+        out.set(said.id, said)
         continue
       }
-      const reaction = out.get(change.fields.edit ?? '')
+      const reaction = out.get(edits)
       if (!reaction) continue
       if (relation === RELATION.reactionRemoval) out.delete(reaction.id)
-      else out.set(reaction.id, { ...reaction, body })
+      else out.set(reaction.id, { ...reaction, body: said.body })
     }
     return [...out.values()].slice(0, MAX_REACTIONS)
+  }
+
+  /** A commit stays what it is. */
+  async #change(oid: Oid): Promise<(MessageReaction & { readonly edits: string }) | undefined> {
+    const { kept, entry } = this.#env
+    const known = kept.get(oid)
+    if (known) return known
+    const found = await entry(oid)
+    if (!found) return undefined
+    const { id, author, timeMs, fields } = found
+    const change = { id, author, body: cutText(fields.body ?? '', MAX_REACTION_LENGTH), timeMs, edits: (fields.edit ?? '').slice(0, 40) }
+    kept.set(oid, change)
+    for (const oldest of kept.keys()) {
+      if (kept.size <= MAX_KEPT_CHANGES) break
+      kept.delete(oldest)
+    }
+    return change
   }
 }

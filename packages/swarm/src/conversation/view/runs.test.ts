@@ -31,7 +31,22 @@ describe('sorted records on disk', () => {
         const expected = all.filter(([key]) => key.startsWith(prefix)).map(([, value]) => value)
         expect((await it.runs.find(prefix)).sort((a, b) => a - b), prefix).toEqual(expected.sort((a, b) => a - b))
       }
+      const key = all[random.below(all.length)]?.[0] ?? ''
+      const [low, high] = [random.below(2 ** 31), 2 ** 31 + random.below(2 ** 31)]
+      for (const max of [1, 7, 100_000])
+        expect(await it.runs.greatest(key, low, high, max)).toEqual(all.filter(([of, value]) => of === key && value >= low && value < high).map(([, value]) => value).sort((a, b) => a - b).slice(-max))
     }
+  })
+
+  it('of many records of a key the greatest ones cost their own blocks, not all', async () => {
+    const { files, ...rest } = setUp(1)
+    let reads = 0
+    const counted = { ...files, read: (...args: Parameters<typeof files.read>) => (reads++, files.read(...args)) } as typeof files
+    const it = { files, runs: new Runs({ files: counted, clock, folder: 'i', letter: 'w', keyBytes: 4, blocks: new Blocks(1) }, rest.runs.runs) }
+    for (let i = 0; i < 60_000; i++) it.runs.add('key ', i)
+    await flushed(it)
+    expect(await it.runs.greatest('key ', 10, 59_000, 600)).toEqual(Array.from({ length: 600 }, (_, i) => 58_400 + i))
+    expect(reads).toBeLessThan(12)
   })
 
   it('the number of files grows with the logarithm: four of a size become one', async () => {

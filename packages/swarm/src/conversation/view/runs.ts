@@ -145,6 +145,32 @@ export class Runs {
     }
   }
 
+  /** Of the records of a key whose values are from `low` up to but not `high` the greatest ones, ascending: costs those, however many there are. @throws ERR_STORAGE_CORRUPT */
+  async greatest(key: string, low: number, high: number, max: number): Promise<number[]> {
+    const [from, to] = [key + rowText(low), key + rowText(high)]
+    const out: number[] = [] // bounded by `max` for each file
+    if (!this.#sorted) this.#fresh.sort()
+    this.#sorted = true
+    const fresh = this.#fresh
+    for (let at = lowerBound(fresh.length, (i) => fresh[i] as string, to) - 1, n = 0; n < max && at >= 0 && (fresh[at] as string) >= from; at--, n++) out.push(this.#value(fresh[at] as string))
+    for (const run of this.#runs) {
+      let [before, after] = [-1, Math.ceil(run.records / this.#perBlock)] // the last block whose first record is below `to`
+      while (after - before > 1) {
+        const middle = (before + after) >> 1
+        if ((await this.#block(run, middle)).slice(0, this.#width) < to) before = middle
+        else after = middle
+      }
+      for (let index = before, n = 0; index >= 0 && n < max; index--) {
+        const block = await this.#block(run, index)
+        const record = (i: number) => block.slice(i * this.#width, (i + 1) * this.#width)
+        let at = lowerBound(block.length / this.#width, record, to) - 1
+        for (; n < max && at >= 0 && record(at) >= from; at--, n++) out.push(this.#value(record(at)))
+        if (at >= 0) break
+      }
+    }
+    return out.sort((a, b) => a - b).slice(-max)
+  }
+
   /** Of the record that begins at `from`. */
   #value(record: string, from = 0): number {
     const at = from + this.#env.keyBytes

@@ -24,6 +24,8 @@ const TEXT_COST = 16
 const RELATION_ROW_BITS = 29
 /** Beside the kind of a message: something changes it. */
 const CHANGED = 0x80
+/** Changes of one message, in one way, that are looked at: what a member who edits or reacts without end costs. */
+export const MAX_CHANGES = 4_096
 /** Records that wait for a disk which takes nothing. */
 const MAX_WAITING = 8 * FLUSH_RECORDS
 
@@ -238,12 +240,14 @@ export class ViewIndex {
 
   // ---------------------------------------------------------------- asking
 
-  /** What changes a message, in no order. */
-  async changes(row: number): Promise<Change[]> {
+  /** What changes a message in these ways, in no order: of each way the newest `max`. */
+  async changes(row: number, relations: readonly Relation[] = Object.values(RELATION), max: number = MAX_CHANGES): Promise<Change[]> {
     await (this.#marking ??= this.#mark())
     if (((this.#kinds[row] ?? 0) & CHANGED) === 0) return [] // most of them
-    const values = await this.#ask(() => this.#relations.find(rowText(row)))
-    return values.map((value) => ({ relation: (value >>> RELATION_ROW_BITS) as Relation, row: value & (2 ** RELATION_ROW_BITS - 1) }))
+    const of = (relation: Relation) => this.#ask(() => this.#relations.greatest(rowText(row), (relation << RELATION_ROW_BITS) >>> 0, ((relation + 1) << RELATION_ROW_BITS) >>> 0, max))
+    const out: Change[] = []
+    for (const relation of relations) for (const value of await of(relation)) out.push({ relation, row: value & (2 ** RELATION_ROW_BITS - 1) })
+    return out
   }
 
   async #mark(): Promise<void> {

@@ -7,7 +7,7 @@ import type { Oid } from '../../repo/object.ts'
 import type { CommitInfo, History } from '../../repo/types.ts'
 import { isMessage, isVisible, KIND } from './kinds.ts'
 import { PatternThread } from './pattern.ts'
-import { Projection } from './projection.ts'
+import { Projection, type ProjectionEnv } from './projection.ts'
 import { Blocks } from './runs.ts'
 import { search } from './search.ts'
 import { ViewIndex } from './view-index.ts'
@@ -55,6 +55,7 @@ export class Views implements ConversationMessages {
   readonly #views = new Map<ConversationId, View>() // bounded by the conversations
   readonly #blocks = new Blocks(MAX_BLOCKS)
   readonly #patterns = new PatternThread()
+  readonly #kept: ProjectionEnv['kept'] = new Map() // bounded by MAX_KEPT_CHANGES
 
   constructor(env: ViewsEnv) {
     this.#env = env
@@ -67,7 +68,7 @@ export class Views implements ConversationMessages {
     const { history } = of
     const entry = (oid: Oid) => of.entry(oid)
     const index = new ViewIndex({ files: files(of.id), clock, blocks: this.#blocks, history, entry, onProblem: (error) => onProblem(of.id, error) })
-    const view: View = { of, index, projection: new Projection({ history, index, entry }), loaded: index.load(), unread: undefined }
+    const view: View = { of, index, projection: new Projection({ history, index, entry, kept: this.#kept }), loaded: index.load(), unread: undefined }
     view.loaded.catch((error: unknown) => onProblem(of.id, JamiError.from(error)))
     this.#views.set(of.id, view)
     return view

@@ -5,6 +5,12 @@
 export const WORD_KEY_BYTES = 12
 /** Different words of one text that the index keeps. */
 export const MAX_WORDS = 10_000
+/** Words of one text that are looked at: the same one again and again costs as much as many. */
+export const MAX_WORDS_LOOKED_AT = 20_000
+/** Characters of a text that are looked at once it is folded: some are eighteen then. */
+const MAX_FOLDED_LENGTH = 131_072
+/** Marks on one character, as Unicode's stream-safe text has them: putting longer rows in order costs their square. */
+const TOO_MANY_MARKS = /(\p{M}{30})\p{M}+/gu
 /** Words that a query may have. */
 export const MAX_QUERY_WORDS = 32
 /** Characters of a word in a script without spaces. */
@@ -16,10 +22,18 @@ const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script
 const ASCII = /^[\0-\x7f]*$/
 
 /** Upper case first, so that ß is ss; one sigma. */
-const folded = (text: string): string => (ASCII.test(text) ? text.toLowerCase() : text.normalize('NFKC').toUpperCase().toLowerCase().replaceAll('ς', 'σ'))
+const folded = (text: string): string => (ASCII.test(text) ? text.slice(0, MAX_FOLDED_LENGTH).toLowerCase() : text.replace(TOO_MANY_MARKS, '$1').normalize('NFKC').slice(0, MAX_FOLDED_LENGTH).toUpperCase().toLowerCase().replaceAll('ς', 'σ'))
 
-/** All words of a text, in its order. */
+/** Words of a text, in its order. */
 function* words(text: string): Generator<string> {
+  let left = MAX_WORDS_LOOKED_AT
+  for (const word of allWords(text)) {
+    if (left-- <= 0) return
+    yield word
+  }
+}
+
+function* allWords(text: string): Generator<string> {
   for (const [run] of folded(text).matchAll(WORD)) {
     yield run
     if (!UNSPACED.test(run)) continue
