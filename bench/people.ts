@@ -33,9 +33,12 @@ export class People {
     const boot = new OpenDht({ label: 'bootstrap', argv: net.inside(1, ...OpenDht.driver), dir })
     await boot.start({ port: 4222, isBootstrap: true })
     people.#bootstrap = `${net.v4(1)}:4222`
-    await work(people)
-    await people.leave()
-    await boot.stop()
+    try {
+      await work(people)
+    } finally {
+      await people.leave()
+      await boot.stop()
+    }
   }
 
   async join(kind: Kind, options: Partial<SdkStart> = {}): Promise<Person> {

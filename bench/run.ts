@@ -90,19 +90,28 @@ async function main(): Promise<number> {
     })
   }
   let ok = false
+  let failed = 0
   try {
     for (const { names, bench } of BENCHES) {
       if (!names.some((name) => run.wanted.has(name))) continue
-      await People.within(net, join(dir, names[0] ?? ''), (people) => bench(people, run))
+      try {
+        await People.within(net, join(dir, names[0] ?? ''), (people) => bench(people, run))
+      } catch (error) {
+        // the others still say something
+        failed++
+        killAllChildren()
+        console.error(error)
+        process.stdout.write(`${JSON.stringify({ name: `${names[0]}.error`, note: String(error instanceof Error ? error.message : error).slice(0, 500) })}\n`)
+      }
     }
     run.loops.print('')
-    ok = true
+    ok = failed === 0
   } finally {
     cleanUp()
     if (ok && !values.keep) rmSync(dir, { recursive: true, force: true })
     else console.error(`logs: ${dir}`)
   }
-  return 0
+  return ok ? 0 : 1
 }
 
 process.exitCode = await main()

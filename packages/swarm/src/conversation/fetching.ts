@@ -68,8 +68,8 @@ export class Fetching {
   /** Fetches from a device as soon as may be. @param commit what it announced; undefined when whatever it has is wanted */
   request(conversation: Conversation, account: AccountUri, device: DeviceId, commit?: Oid): void {
     const { clock, tasks, logger } = this.#env
-    if (tasks.signal.aborted) return
     const source = keyOf(conversation.id, device)
+    if (tasks.signal.aborted) return this.#settled(source) // who merges one after another would wait for ever
     const waitMs = this.#refusals.waitMs(source, commit, clock.now())
     if (waitMs > 0) {
       logger.debug({ conversation: conversation.id, device, waitMs }, 'not fetched: what this device sent was refused')
