@@ -112,6 +112,20 @@ describe('a fetch that fails', () => {
     expect(problems).toEqual([])
   })
 
+  it('is over at once for who asks for it while the account stops: one after another fetched for a merge keeps nobody from closing', async () => {
+    const a = await fetchingFrom(failing('ERR_LINK_LOST'))
+    const over: string[] = []
+    a.tasks.run('merging', async () => {
+      await a.fetching.whenMerged(a.ours, bob.accountId, bob.deviceId)
+      await a.fetching.whenMerged(a.ours, alice.accountId, alice.deviceId)
+      over.push('merging')
+    })
+    const closed = a.tasks.close()
+    a.fetching.stop()
+    await closed
+    expect(over).toEqual(['merging'])
+  })
+
   it('of a conversation that was removed is not tried again', async () => {
     const a = await fetchingFrom(failing('ERR_STORAGE_IO'))
     a.request()
