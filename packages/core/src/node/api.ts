@@ -173,7 +173,7 @@ export interface ConversationList extends AsyncIterable<Conversation> {
   /** The 1:1 with a peer; made, and the contact requested, when there is none. */
   with(peer: PeerLike, op?: Op): Promise<Conversation>
   /**
-   * A new group, with us as its admin; `members` (up to 500) are invited, contacts or not.
+   * A new group, with us as its admin; `members` (up to 500) are invited. An invitation reaches who takes links from us: contacts, and members of a conversation that we share.
    * @example const group = await account.conversations.create({ title: 'Team', members: [contact] })
    */
   create(options?: GroupInfo & { members?: readonly PeerLike[] } & Op): Promise<Conversation>
@@ -329,7 +329,7 @@ interface MessageBase {
   readonly reactions: ReadonlyMap<string, readonly AccountUri[]>
   /** `conversation.send()` with `replyTo` set to this message. */
   reply(text: string, options?: Omit<SendOptions, 'replyTo'>): Promise<TextMessage>
-  /** Reacts, with an emoji or up to 64 characters; nothing happens when we have done so. */
+  /** Reacts, with an emoji or up to 64 characters; nothing happens when we have done so. @throws ERR_NOT_FOUND when its author took it back */
   react(emoji: string, op?: Op): Promise<void>
   /** Takes our reaction back; nothing happens when there is none. */
   unreact(emoji: string, op?: Op): Promise<void>
@@ -339,7 +339,8 @@ interface MessageBase {
   statuses(): { member: AccountUri; status: 'sent' | 'displayed'; at: Date }[]
   /**
    * Resolves when a device of `to` (any other member; with `all`, of every other member that has joined) is known to have the message
-   * (`sent`, the default) or its user has seen it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
+   * (`sent`, the default: the last byte of it was given to that device, which checks it then; a link that breaks at that very moment may cost one
+   * more round) or its user has seen it (`displayed`). Jami has no server: until then it waits here. @throws ERR_TIMEOUT
    * @example await message.delivered({ to: contact, status: 'displayed', timeoutMs: 3_600_000 })
    */
   delivered(options?: { to?: PeerLike; all?: boolean; status?: 'sent' | 'displayed' } & Op): Promise<void>
@@ -353,7 +354,7 @@ export interface TextMessage extends MessageBase {
   readonly text: string
   /** When it was changed last. */
   readonly editedAt: Date | undefined
-  /** Changes an own text, for everybody; 1 to 65,536 characters. @throws ERR_ARGUMENT for a text of somebody else */
+  /** Changes an own text, for everybody; 1 to 65,536 characters. @throws ERR_ARGUMENT for a text of somebody else, ERR_NOT_FOUND for one that was taken back */
   edit(text: string, op?: Op): Promise<void>
 }
 /** Somebody announced a file. */
@@ -373,7 +374,8 @@ export interface FileMessage extends MessageBase {
    * (of a directory: the file gets a name of ours in it), or a stream, which gets the bytes before all are checked; without, it is kept in
    * the profile. Waits for somebody who has it, as long as `timeoutMs` allows: what came then stays for the next try. Fails with
    * ERR_FILE_HASH, ERR_FILE_GONE, ERR_LIMIT and ERR_PEER_REFUSED (`files.setPolicy`), ERR_STORAGE_IO.
-   * @example account.on('message', (message) => message.type === 'file' && message.download('./inbox'))
+   * A listener that waits for it holds up the other messages of that conversation, for as long as nobody who has the file is there.
+   * @example account.on('message', (message) => { if (message.type === 'file') message.download('./inbox').then(({ name }) => console.log(name), console.error) })
    */
   download(to?: string | WritableStream<Uint8Array>, options?: DownloadOptions): Transfer<FileMessage>
 }

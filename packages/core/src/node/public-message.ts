@@ -1,7 +1,7 @@
 // Messages of a conversation for programs, and what can be done with them. What a peer wrote is shown as it is, or not at all; nothing is
 // dropped. docs/protocol/04 §1.6, §5.10. Proof: node/public-message.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
-import { argumentError } from '../base/errors.ts'
+import { argumentError, notFoundError } from '../base/errors.ts'
 import { showing } from '../base/inspect.ts'
 import { abandonable } from '../base/operation.ts'
 import { FILE_TYPE, fileAnnouncementOf, fileIdOf, plainName } from '../codec/file-announcement.ts'
@@ -53,6 +53,12 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
   const { within, append } = env
   /** An empty edit, by which its author takes something back. */
   const removal = (of: MessageId): Body => ({ type: 'text/plain', fields: { body: '', edit: of } })
+  /** What its author took back stays so. */
+  const standing = async (): Promise<MessageView | undefined> => {
+    const now = await env.view(id)
+    if (now?.deleted) throw notFoundError(`message ${id}, which its author took back`, { conversation: env.conversation.id, deleted: true })
+    return now
+  }
   const ownReactions = async (body: string) => (await env.view(id))?.reactions.filter((reaction) => reaction.author === env.ownUri && reaction.body === body) ?? []
   const base = {
     id,
@@ -76,6 +82,7 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
       checkOptions(op, OP)
       const body = wellFormed(emoji)
       await within(op, 'reacting', async (signal) => {
+        await standing()
         if ((await ownReactions(body)).length === 0) await append({ type: 'text/plain', fields: { body, 'react-to': id } }, signal)
       })
     },
@@ -108,7 +115,10 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
       checkArgument('text', text, TEXT)
       checkOptions(op, OP)
       if (!own) throw argumentError('message', 'a message of somebody else', 'an own one')
-      await within(op, 'editing', (signal) => append({ type: 'text/plain', fields: { body: wellFormed(text), edit: id } }, signal))
+      await within(op, 'editing', async (signal) => {
+        await standing()
+        await append({ type: 'text/plain', fields: { body: wellFormed(text), edit: id } }, signal)
+      })
     },
   } satisfies TextMessage)
   const file = changes ? undefined : fileAnnouncementOf(entry) // as announced: one that is deleted is a file still

@@ -68,12 +68,12 @@ export class Conversation {
     this.#turns = new Turns(env.clock)
   }
 
-  /** A new conversation: a 1:1 with `peer`, or a group of us alone; on disk when it resolves. @param notBeforeS time of its first commit, at least */
-  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri | undefined, notBeforeS = 0): Promise<Conversation> {
+  /** A new conversation: a 1:1 with `peer`, or a group of us alone; on disk when it resolves. @param timeS of its first commit. @throws ERR_ARGUMENT with `there` in `details` when it is there already */
+  static async create(env: (id: ConversationId) => ConversationEnv, seed: Seed, peer: AccountUri | undefined, timeS?: number): Promise<Conversation> {
     const writer = new Writer(seed)
     const files = new Map<string, GitObject>([[paths.admin(writer.me), writer.accountFile()], [writer.devicePath, writer.deviceFile()]])
     if (peer !== undefined) files.set(paths.invited(peer), emptyFile())
-    const first = await writer.first({ type: 'initial', fields: peer === undefined ? { mode: '2' } : { mode: '0', invited: peer } }, files, notBeforeS)
+    const first = await writer.first({ type: 'initial', fields: peer === undefined ? { mode: '2' } : { mode: '0', invited: peer } }, files, timeS)
     const id = first.commit.oid as ConversationId
     return Conversation.#make(env(id), id, { commits: [first.commit], objects: first.objects, head: id })
   }

@@ -74,15 +74,15 @@ export class Writer {
   }
 
   /** The first commit of a conversation, with these files. Its id is that of the conversation: the same again in the same second would be the same one. */
-  async first(body: CommitBody, files: Edits, notBeforeS = 0): Promise<Draft> {
+  async first(body: CommitBody, files: Edits, timeS?: number): Promise<Draft> {
     const { root, objects } = await editTree({ read: async () => undefined }, undefined, ids(files))
-    return this.sign(root, [], printBody(body), [...[...files.values()].filter((object) => object !== undefined), ...objects], notBeforeS)
+    return this.sign(root, [], printBody(body), [...[...files.values()].filter((object) => object !== undefined), ...objects], timeS)
   }
 
   /** @throws ERR_LIMIT when the message is too long for a commit */
-  async sign(tree: Oid, parents: Base['parents'], message: string, objects: readonly GitObject[], notBeforeS = 0): Promise<Draft> {
+  async sign(tree: Oid, parents: Base['parents'], message: string, objects: readonly GitObject[], givenS?: number): Promise<Draft> {
     const { clock, crypto, identity, displayName } = this.#env
-    const timeS = Math.max(notBeforeS, this.#timeS(parents))
+    const timeS = givenS === undefined ? this.#timeS(parents) : Math.max(givenS, this.#validS)
     const name = authorName(displayName(), identity.deviceId)
     const unsigned = unsignedCommit({ tree, parents: parents.map(({ oid }) => oid), name, device: identity.deviceId, timeS, message })
     if (unsigned.length > MAX_COMMIT_BYTES - 2048) throw new JamiError('ERR_LIMIT', `message: got ${unsigned.length} bytes, allowed ${MAX_COMMIT_BYTES - 2048}`, { details: { got: unsigned.length, allowed: MAX_COMMIT_BYTES - 2048 } })
@@ -93,12 +93,16 @@ export class Writer {
     }
   }
 
+  /** Since when our certificates are valid. */
+  get #validS(): number {
+    const [device, account] = this.#env.identity.chain
+    return Math.ceil(Math.max(device.notBeforeMs, account?.notBeforeMs ?? 0) / 1000)
+  }
+
   /** Now; never before our own certificate or what we build on, unless its writer's clock is more than a day ahead. */
   #timeS(parents: Base['parents']): number {
     const nowS = Math.floor(this.#env.clock.wallTimeMs() / 1000)
-    const [device, account] = this.#env.identity.chain
-    const validS = Math.ceil(Math.max(device.notBeforeMs, account?.notBeforeMs ?? 0) / 1000)
-    return Math.max(nowS, validS, ...parents.map(({ timeS }) => timeS).filter((timeS) => timeS <= nowS + MAX_TIME_AHEAD_S))
+    return Math.max(nowS, this.#validS, ...parents.map(({ timeS }) => timeS).filter((timeS) => timeS <= nowS + MAX_TIME_AHEAD_S))
   }
 
   /** The tree lacks our device's certificate, or has one that expired: the next commit brings it. */

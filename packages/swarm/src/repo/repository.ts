@@ -62,7 +62,7 @@ export class Repository implements History {
   static async create(files: FileTree, change: Advance & { readonly head: Oid }, options: RepositoryOptions): Promise<Repository> {
     const { clock, onProblem, seed = 0 } = options
     const there = await loadHistory(files, seed, clock, onProblem)
-    if (there?.head !== undefined || (await readMain(files)) !== undefined) throw new JamiError('ERR_ARGUMENT', 'a history is there already, allowed none')
+    if (there?.head !== undefined || (await readMain(files)) !== undefined) throw new JamiError('ERR_ARGUMENT', 'a history is there already, allowed none', { details: { there: true } })
     await writeFolder(files)
     for (const path of [GRAPH_PATH, DERIVED_PATH]) await files.remove(path)
     const journal = new Journal(files, new Map(), 0, 0, 0)
