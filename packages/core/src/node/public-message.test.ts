@@ -33,6 +33,8 @@ describe('a message', () => {
     const head = f.chat.head
     await f.run(sent.delete())
     expect(f.chat.head).toBe(head)
+    for (const again of [() => sent.edit('back again'), () => seen.react('y')]) await expect(f.run(again())).rejects.toMatchObject({ code: 'ERR_NOT_FOUND', details: { deleted: true } }) // what was taken back stays so
+    expect([f.chat.head, f.hisChat.head]).toEqual([head, head])
     expect(await f.run(f.hisChat.message(sent.id))).toMatchObject({ text: '', deleted: true })
     expect(kinds(await all(f, f.hisChat.history({ order: 'oldest' })))).toEqual(['initial', 'member', ''])
     await closeAll(f, f.hers, f.his)

@@ -1,7 +1,7 @@
 // Messages of a conversation for programs, and what can be done with them. What a peer wrote is shown as it is, or not at all; nothing is
 // dropped. docs/protocol/04 §1.6, §5.10. Proof: node/public-message.test.ts.
 import { checkArgument, checkOptions, is, OP } from '../base/arguments.ts'
-import { argumentError, notFoundError } from '../base/errors.ts'
+import { argumentError, JamiError } from '../base/errors.ts'
 import { showing } from '../base/inspect.ts'
 import { abandonable } from '../base/operation.ts'
 import { FILE_TYPE, fileAnnouncementOf, fileIdOf, plainName } from '../codec/file-announcement.ts'
@@ -56,7 +56,7 @@ export function messageOf(view: MessageView, env: MessageEnv): Message {
   /** What its author took back stays so. */
   const standing = async (): Promise<MessageView | undefined> => {
     const now = await env.view(id)
-    if (now?.deleted) throw notFoundError(`message ${id}, which its author took back`, { conversation: env.conversation.id, deleted: true })
+    if (now?.deleted) throw new JamiError('ERR_NOT_FOUND', `message ${id} was taken back by its author`, { details: { message: id, conversation: env.conversation.id, deleted: true } })
     return now
   }
   const ownReactions = async (body: string) => (await env.view(id))?.reactions.filter((reaction) => reaction.author === env.ownUri && reaction.body === body) ?? []

@@ -85,6 +85,20 @@ describe('a group', () => {
     expect([roles(a, one), await story(a, one), await a.profile(one), a.get(one)?.title]).toEqual([{ [alice.accountId]: 'admin' }, ['initial'], {}, undefined])
   })
 
+  it('many of one second are made at once, none begins in the future, and a restart right after makes more', async () => {
+    const world = new World()
+    const storage = memoryFiles()
+    const before = await world.join(alice, { storage })
+    const ids = await Promise.all(Array.from({ length: 10 }, () => before.create({ mode: 2 })))
+    await before.stop()
+    await (world.network.managers.get(alice.deviceId)?.stop())
+    const a = await world.join(alice, { storage })
+    ids.push(await a.create({ mode: 2 }), await a.create({ mode: 2 }))
+    expect(new Set(ids).size).toBe(12)
+    for (const id of ids) for await (const { timeMs } of a.history(id)) expect(timeMs).toBeLessThanOrEqual(world.clock.wallTimeMs())
+    await a.stop()
+  })
+
   it('is named again by its admin: what is given changes, null takes away, the rest stays; nothing new writes nothing', async () => {
     const { world, a, b, id } = await trio()
     const updated: string[] = []
