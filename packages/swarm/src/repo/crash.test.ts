@@ -156,7 +156,7 @@ describe('a crash', () => {
     // all that is written was cut off once
     expect([...kinds].sort()).toEqual([
       'append c/jamikit/graph', 'append c/jamikit/incoming-1', 'append c/jamikit/journal', 'append c/jamikit/merged.pack', 'append c/jamikit/new.pack', 'flush c/jamikit/incoming-1',
-      'remove c/jamikit/graph', 'remove c/jamikit/incoming-1', 'remove c/jamikit/merged.pack', 'remove c/jamikit/new.pack', 'remove c/objects/pack/pack-X.idx', 'remove c/objects/pack/pack-X.pack',
+      'remove c/jamikit/graph', 'remove c/jamikit/incoming-1', 'remove c/jamikit/index', 'remove c/jamikit/merged.pack', 'remove c/jamikit/new.pack', 'remove c/objects/pack/pack-X.idx', 'remove c/objects/pack/pack-X.pack',
       'rename c/objects/pack/pack-X.pack', 'write c/HEAD', 'write c/config', 'write c/jamikit/journal', 'write c/objects/pack/pack-X.idx', 'write c/refs/heads/main',
     ])
   }, 300_000)

@@ -216,7 +216,7 @@ export function dhtSuite(make: () => DhtUnderTest | Promise<DhtUnderTest>): Cont
         ['value.userType', key, { data, userType: 5 }], ['value.userType', key, { data, userType: '\ud800' }], ['value.userType', key, { data, userType: 'é'.repeat(513) }],
         ['value.sign', key, { data, sign: {} }], ['value.sign', key, { data, sign: 'pem' }], ['value.seq', key, { data, seq: 1 }], ['value.seq', key, { data, sign: own, seq: 65_536 }], ['value.seq', key, { data, sign: own, seq: -1 }],
         ['value.encryptTo', key, { data, encryptTo: own.publicKey }], ['value.encryptTo', key, { data, sign: own, encryptTo: 'key' }],
-        ['value.priority', key, { data, priority: -1 }], ['value.pushType', key, { data, pushType: 'x'.repeat(65) }], ['value.packed', key, { packed: 'text' }], ['value.packed', key, { packed: undefined }],
+        ['value.priority', key, { data, priority: -1 }], ['value.pushType', key, { data, pushType: 'x'.repeat(257) }], ['value.packed', key, { packed: 'text' }], ['value.packed', key, { packed: undefined }],
         ['value.ID', key, { data, ID: 1n }], ['value.data', key, { packed: data, data }],
         ['permanent', key, { data }, { permanent: 'yes' }], ['timeoutMs', key, { data }, { timeoutMs: -1 }], ['timeoutMs', key, { data }, { timeoutMs: '5' }], ['signal', key, { data }, { signal: {} }], ['persistent', key, { data }, { persistent: true }], ['options', key, { data }, 5],
       ]
