@@ -4,7 +4,7 @@
 // that have no way out. Needs root and Linux; installs missing peers itself. One JSON line per step; ends with the first
 // failure and status 1. Every scenario leaves reports/interop-<scenario>.json in vitest's shape.
 //
-//   --ci       small sizes (default)          --full     the sizes of the issues
+//   --ci       small sizes (default); what measures runs only when it is named        --full     full sizes, all scenarios
 //   --list     names the scenarios            --keep     leave data and logs of passed scenarios too
 //   --verbose  peers log all they can, TLS secrets included; with --pcap, interop/peers/jami-core/decrypt.mjs opens it
 //   --dir DIR  where peers keep their data    (default: a new folder under TMPDIR)
@@ -62,7 +62,7 @@ async function runScenario(scenario: Scenario, net: Namespaces, base: string): P
 
 async function main(): Promise<number> {
   if (values.list) {
-    for (const scenario of scenarios) print({ scenario: scenario.name, about: scenario.about, budgetMs: scenario.budgetMs })
+    for (const scenario of scenarios) print({ scenario: scenario.name, about: scenario.about, budgetMs: scenario.budgetMs, ...(scenario.notInCi === undefined ? {} : { notInCi: scenario.notInCi }) })
     return 0
   }
   const unknown = positionals.filter((name) => !scenarios.some((scenario) => scenario.name === name))
@@ -70,7 +70,7 @@ async function main(): Promise<number> {
     console.error(`no such scenario: ${unknown.join(', ')}; there are ${scenarios.map((scenario) => scenario.name).join(', ')}`)
     return 2
   }
-  const chosen = scenarios.filter((scenario) => positionals.length === 0 || positionals.includes(scenario.name))
+  const chosen = scenarios.filter((scenario) => (positionals.length === 0 ? values.full || scenario.notInCi === undefined : positionals.includes(scenario.name)))
   requirePeers()
   installPeers(new Set(chosen.flatMap((scenario) => scenario.needs)))
   const net = new Namespaces()

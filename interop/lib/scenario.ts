@@ -17,6 +17,8 @@ export interface Scenario {
   /** The whole scenario must be over by then, at CI sizes and at full ones. */
   readonly budgetMs: { readonly ci: number; readonly full: number }
   readonly needs: readonly ('daemon' | 'opendht')[]
+  /** Why it is not among those that run when none is named and sizes are those of CI. */
+  readonly notInCi?: string
   run(stage: Stage): Promise<void>
 }
 

@@ -41,6 +41,7 @@ async function talk(dana: Daemon, kim: Sdk, id: string, what: string): Promise<v
 
 export const duplicate1to1: Scenario = {
   name: 'duplicate-1to1',
+  notInCi: 'which of two conversations the daemon ends in is not settled in every order',
   about: 'the daemon, our node, then both remove the contact and add it again, in each order; both end in one 1:1, and texts go both ways; both at once: nothing is lost',
   hosts: 3,
   budgetMs: { ci: 240_000, full: 300_000 },

@@ -14,6 +14,7 @@ function chance(seed: number): (below: number) => number {
 
 export const mergeStorm: Scenario = {
   name: 'merge-storm',
+  notInCi: 'it measures how long a storm lasts',
   about: 'three nodes of ours and two daemons write 100 messages (full: 500) while their network is cut at random: one head, no loss, the same history',
   hosts: 6,
   budgetMs: { ci: 240_000, full: 900_000 },

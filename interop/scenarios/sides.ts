@@ -91,13 +91,13 @@ export async function history(side: Side, conversation: string): Promise<Shown[]
   return isSdk(side) ? (await side.views(conversation)).map(ofSdk) : (await side.load(conversation)).filter(({ type }) => type !== 'vote').map(ofDaemon)
 }
 
-/** The same messages with the same fields; in the same order, but for those of one second, whose order is nobody's. */
+/** The same messages with the same fields; in the same order, but for those of one second, whose order is nobody's. A 1:1 made in the second of another one begins a second later. */
 export async function sameHistory(sides: readonly Side[], conversation: string): Promise<number> {
   const all = await Promise.all(sides.map(async (side) => ({ side, messages: await history(side, conversation) })))
   const sorted = (messages: readonly Shown[]) => messages.map((message, i) => ({ ...message, i })).sort((a, b) => b.timeS - a.timeS || (a.id < b.id ? -1 : 1))
   const [first, ...others] = all
   must(first !== undefined, 'nobody')
-  for (const { side, messages } of all) for (const [i, message] of messages.entries()) must(i === 0 || message.timeS <= (messages[i - 1]?.timeS ?? 0), `${side.label}: message ${message.id} is not in the order of time`)
+  for (const { side, messages } of all) for (const [i, message] of messages.entries()) must(i === 0 || message.timeS <= (messages[i - 1]?.timeS ?? 0) + 1, `${side.label}: message ${message.id} is not in the order of time`)
   const wanted = sorted(first.messages)
   for (const { side, messages } of others) {
     const got = sorted(messages)

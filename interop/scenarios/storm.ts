@@ -38,6 +38,7 @@ async function storm(stage: Stage, sides: readonly Side[], conversation: string,
 
 export const stormScenario: Scenario = {
   name: 'storm',
+  notInCi: 'it measures how long a storm lasts',
   about: `${TEXTS} texts by each of 5, then of 8 nodes of ours at once: one head within ${CONVERGED_MS} ms; then 3 nodes with 2 daemons: one head`,
   hosts: 11,
   budgetMs: { ci: 240_000, full: 300_000 },

@@ -12,6 +12,11 @@ export function socketChannel(socket: Socket): Channel {
     write: (bytes) => new Promise((resolve, reject) => socket.write(bytes.slice(), (error) => (error ? reject(error) : resolve()))),
     async close() {
       socket.end()
+      const drain = () => {
+        while (socket.read() !== null) {} // what nobody reads any more would keep it open; cutting it off could cost the other side our last words
+      }
+      socket.on('readable', drain)
+      drain()
       await closed
     },
     abort: () => void socket.destroy(),

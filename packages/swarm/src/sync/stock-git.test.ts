@@ -27,7 +27,7 @@ async function serving(history: Served, work: (server: Server, git: StockGit) =>
   const server = createServer((socket) => {
     const session = servesOn(socketChannel(socket), history)
     sessions.push(session)
-    session.serving.then(() => socket.destroySoon(), () => socket.destroy()) // also when the client has said more than anybody reads
+    session.serving.then(() => socket.end(), () => socket.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
