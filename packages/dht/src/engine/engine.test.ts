@@ -71,6 +71,20 @@ class Probe {
 }
 
 describe('what a node answers', () => {
+  it('DHT-27 pieces whose rest does not come are let go when they have waited long enough, also when nothing more arrives', () => {
+    const p = new Probe()
+    const token = p.token()
+    const value = { ...clear(1n, 'x'), body: { type: 0, data: new Uint8Array(60_000), userType: '', owner: undefined, seq: 0, to: undefined, signature: undefined } }
+    p.feed(encodeMessage({ kind: 'request', name: 'put', tid: 7, network: 0, client: false, args: { id: id(2), h: KEY, values: [value], token } }).slice(0, -1))
+    const due = p.now + 3_001
+    const wakes: number[] = []
+    while (p.now < due + 10_000) {
+      wakes.push((p.now = p.engine.nextMs))
+      p.engine.tick(p.now)
+    }
+    expect(wakes.filter((at) => at === due || at === due + 3_001)).toEqual([due]) // then nothing waits any more
+  })
+
   it('DHT-12 ping, find, get, put, listen, refresh and update are answered; other requests are not', () => {
     const p = new Probe()
     const token = p.token()

@@ -145,7 +145,7 @@ export class DhtEngine {
 
   /** When `tick` must run next. */
   get nextMs(): number {
-    let next = Math.min(this.#requests.nextMs, this.#nextSweepMs, this.#store.nextExpiryMs, this.#restored.nextMs)
+    let next = Math.min(this.#requests.nextMs, this.#nextSweepMs, this.#store.nextExpiryMs, this.#restored.nextMs, this.#fragments.nextMs)
     for (const f of [this.#families[4], this.#families[6]]) if (f.enabled) next = Math.min(next, f.nextMaintenanceMs, f.searches.nextMs, this.#upkeep.nextEntryMs(f, this.#now))
     return next
   }
@@ -159,6 +159,7 @@ export class DhtEngine {
     for (const f of [this.#families[4], this.#families[6]]) {
       if (f.enabled) this.#upkeep.tick(f, now)
     }
+    if (this.#fragments.nextMs <= now) this.#fragments.expire(now)
     if (this.#nextSweepMs <= now) this.#sweep(now)
     this.#settle(now)
   }
@@ -370,7 +371,6 @@ export class DhtEngine {
 
   #sweep(now: number): void {
     this.#nextSweepMs = now + this.#sweepDelay()
-    this.#fragments.expire(now)
     for (const f of Object.values(this.#families)) f.table.sweep(now)
     this.#listeners.sweep(now)
   }

@@ -50,6 +50,7 @@ export class FragmentAssembler {
   readonly #counts = new Map<string, number>() // sessions by source, network and kind; bounded by the sessions
   readonly #heldBy = { asked: 0, others: 0 }
   #lookMs = Number.NEGATIVE_INFINITY
+  #dueMs = 0
 
   get size(): number {
     return this.#sessions.size
@@ -58,6 +59,11 @@ export class FragmentAssembler {
   /** Bytes held; bounded by MAX_HELD_BYTES, twice. */
   get heldBytes(): number {
     return this.#heldBy.asked + this.#heldBy.others
+  }
+
+  /** When something of what is held may have taken too long: `expire` is due. */
+  get nextMs(): number {
+    return this.#sessions.size === 0 ? Number.POSITIVE_INFINITY : this.#dueMs
   }
 
   /** True when a fragment from there belongs to something that has begun. */
@@ -125,6 +131,7 @@ export class FragmentAssembler {
   /** Drops what took too long. */
   expire(now: number): void {
     this.#lookMs = now + LOOK_MS
+    this.#dueMs = now + IDLE_MS + 1
     for (const [k, s] of this.#sessions) if (now - s.startedMs > LIFE_MS || now - s.lastMs > IDLE_MS) this.#close(k)
   }
 
@@ -138,6 +145,7 @@ export class FragmentAssembler {
     if (bounds.some(([source, most]) => (this.#counts.get(source) ?? 0) >= most)) return undefined
     for (const [source] of bounds) this.#counts.set(source, (this.#counts.get(source) ?? 0) + 1)
     const session: Session = { sources: bounds.map(([source]) => source), asked, startedMs: now, lastMs: now, header: undefined, slots: new Map(), early: [], earlyBytes: 0, held: 0 }
+    if (this.#sessions.size === 0) this.#dueMs = now + IDLE_MS + 1
     this.#sessions.set(k, session)
     return session
   }

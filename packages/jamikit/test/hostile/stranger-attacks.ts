@@ -16,6 +16,8 @@ import { clear, rate, sealed, type Stranger } from './stranger.ts'
 type Stranges = Attack<Stranger>
 
 const SECONDS = FULL ? 10 : 1.2
+/** Longer than a node keeps pieces of a value whose rest does not come (spec 01). */
+const PIECES_LIVE_MS = 12_000
 
 /** What a certificate value holds. */
 const certificateData = (pem: string): Uint8Array => encodeMsgpack(utf8(pem))
@@ -198,6 +200,7 @@ export const strangerAttacks: readonly Stranges[] = [
         const { datagrams } = source.datagrams('put', { h: s.randomKey(), values: [clear(BigInt(i + 1), new Uint8Array(60_000))], token })
         source.throw(datagrams.slice(0, -1))
       })
+      await wait(PIECES_LIVE_MS) // what is held of them is held so long
     },
   },
   {
